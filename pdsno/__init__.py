@@ -1,0 +1,1 @@
+"""The domain: controllers, discovery, and the settings they run with."""

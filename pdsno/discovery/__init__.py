@@ -1,0 +1,1 @@
+"""Discovery: what answers on a prefix, and who it is."""

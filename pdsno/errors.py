@@ -1,0 +1,41 @@
+"""What can go wrong in the domain, each with an exit code of its own.
+
+PdsnoError (streams.errors)
+├── SettingsError        5   a setting is missing, malformed or contradicts another
+├── HomeError            6   the home folder is missing, unreadable or already taken
+├── PrefixError          7   a prefix cannot be swept: malformed, too wide, outside what is allowed
+├── SweepError           8   a sweep failed as a whole, or nobody answered for it
+└── NotFoundError        9   no such device, sweep or controller
+"""
+
+from streams.errors import PdsnoError
+
+
+class SettingsError(PdsnoError):
+    """A setting is missing, malformed or contradicts another."""
+
+    exit_code = 5
+
+
+class HomeError(PdsnoError):
+    """The home folder is missing, unreadable or already taken."""
+
+    exit_code = 6
+
+
+class PrefixError(PdsnoError, ValueError):
+    """A prefix cannot be swept: malformed, too wide, or outside what is allowed."""
+
+    exit_code = 7
+
+
+class SweepError(PdsnoError):
+    """A sweep failed as a whole, or no controller answered for it in time."""
+
+    exit_code = 8
+
+
+class NotFoundError(PdsnoError, LookupError):
+    """No such device, sweep or controller."""
+
+    exit_code = 9

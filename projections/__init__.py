@@ -1,0 +1,1 @@
+"""The NIB: readings of the log that can be deleted and rebuilt."""

@@ -1,0 +1,1 @@
+"""The log: its language and its storage. Imports nothing of ours."""
