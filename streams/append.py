@@ -1,0 +1,189 @@
+"""Appending to JetStream: every answer told apart, an unknown outcome resolved by reading back.
+
+| the server says | what it means here |
+|---|---|
+| seq | appended |
+| duplicate | this very event is there already: its seq |
+| 10071, 10164 | the subject moved. Ours, if its last event has our id; else ConflictError |
+| 10158 | our own earlier try is still under way: ask again |
+| 10201 | a batch with an id already stored: appended, if all of it is; else append what is not |
+| 10077, 10047, 10122 | the stream or its disk is full: LogFullError |
+| nothing | unknown: ask again with the same ids, and read back; LogUnreachableError when it stays unknown |
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from streams import topology
+from streams.clock import to_wire, utc_now
+from streams.connection import Connection
+from streams.envelope import Sealed
+from streams.errors import ConflictError, LogError, LogFullError, LogUnreachableError
+from streams.log import DUPLICATE_WINDOW
+from streams.memory import check_batch
+
+_MOVED = {10071, 10164}
+_IN_FLIGHT = {10158}
+_ALREADY_IN_BATCH = {10201}
+_FULL = {10077, 10047, 10122, 10023}
+_BATCH_TROUBLE = {10176, 10177, 10178, 10199}  # the server gave up an unfinished batch: try again
+_DEADLINE_S = 15.0
+_TRY_S = 5.0
+_PAUSE_S = 0.05
+
+
+class Appender:
+    """Appends sealed events to one server."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def __call__(self, events: Sequence[Sealed], expect: Mapping[str, int]) -> list[int]:
+        """Append one event or an atomic batch; see streams.log.Log.append."""
+        check_batch(events, expect)
+        if not events:
+            return []
+        deadline = time.monotonic() + _DEADLINE_S
+        while True:
+            try:
+                answer = await self._send(events, expect)
+            except LogUnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+                answer = {"error": {"err_code": 0, "description": "no answer"}}
+            seqs = await self._understand(answer, events, expect)
+            if seqs is not None:
+                return seqs
+            if time.monotonic() > deadline:
+                raise LogUnreachableError(
+                    f"whether {events[0].subject} was appended stays unknown after {_DEADLINE_S:g} s: "
+                    f"{answer.get('error', {}).get('description', '')}",
+                    hint="the same command can be given again: what was appended is not appended twice",
+                )
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _send(self, events: Sequence[Sealed], expect: Mapping[str, int]) -> dict[str, Any]:
+        if len(events) == 1:
+            return _answer(await self._request(events[0], _headers(events[0], expect, set())))
+        batch, expected = secrets.token_hex(12), set[str]()
+        for place, one in enumerate(events, start=1):
+            headers = _headers(one, expect, expected)
+            headers |= {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)}
+            if place == len(events):
+                headers["Nats-Batch-Commit"] = "1"
+            if place in {1, len(events)}:
+                answer = _answer(await self._request(one, headers))
+                if "error" in answer:
+                    return answer
+            else:
+                await self._connection.client.publish(one.subject, one.raw, headers=headers)
+        return answer
+
+    async def _request(self, one: Sealed, headers: dict[str, str]) -> Msg:
+        return await self._connection.request(
+            one.subject, one.raw, timeout_s=_TRY_S, headers=headers
+        )
+
+    async def _understand(
+        self, answer: dict[str, Any], events: Sequence[Sealed], expect: Mapping[str, int]
+    ) -> list[int] | None:
+        """Turn an answer into sequences, an error, or None: ask again."""
+        if "error" not in answer:
+            last = int(answer["seq"])
+            return list(range(last - len(events) + 1, last + 1))
+        code, why = answer["error"].get("err_code", 0), answer["error"].get("description", "")
+        if code in _FULL:
+            raise LogFullError(
+                f"stream {topology.stream_name(events[0].scope)} takes no more: {why}",
+                hint="give its disk more room or raise the stream's limit; nothing was appended",
+            )
+        if code in _MOVED:
+            stored = await self._stored(events)
+            if all(stored):
+                return [seq for seq in stored if seq is not None]
+            moved = await self._moved(expect)
+            if not moved:
+                return None  # what we expect has come about since: try again
+            raise ConflictError(f"{', '.join(moved)} moved since it was read", subjects=moved)
+        if code in _ALREADY_IN_BATCH:
+            stored = await self._stored(events)
+            missing = [one for one, seq in zip(events, stored, strict=True) if seq is None]
+            if len(missing) == len(events):
+                return None
+            left = {s: n for s, n in expect.items() if s in {one.subject for one in missing}}
+            more = iter(await self(missing, left) if missing else [])
+            return [seq if seq is not None else next(more) for seq in stored]
+        if code == 0 or code in _IN_FLIGHT or code in _BATCH_TROUBLE:
+            stored = await self._stored(events) if code == 0 else [None]
+            return [s for s in stored if s is not None] if all(stored) else None
+        raise LogError(f"the server refused {events[0].subject}: {why} ({code})")
+
+    async def _moved(self, expect: Mapping[str, int]) -> tuple[str, ...]:
+        moved = []
+        for subject, seq in expect.items():
+            scope = subject.split(".")[1]
+            message = await self._get(scope, {"last_by_subj": subject})
+            if (message["seq"] if message else 0) != seq:
+                moved.append(subject)
+        return tuple(moved)
+
+    async def _stored(self, events: Sequence[Sealed]) -> list[int | None]:
+        """Find, by their ids, which of these events the stream holds already."""
+        since = to_wire(utc_now() - DUPLICATE_WINDOW - timedelta(seconds=_DEADLINE_S))
+        found: list[int | None] = []
+        for one in events:
+            message = await self._get(one.scope, {"last_by_subj": one.subject})
+            if message is not None and _id_of(message) != one.msg_id:
+                message = await self._search(one, since)
+            found.append(message["seq"] if message else None)
+        return found
+
+    async def _search(self, one: Sealed, since: str) -> dict[str, Any] | None:
+        """Look through what came to a subject within the duplicate window."""
+        message = await self._get(one.scope, {"start_time": since, "next_by_subj": one.subject})
+        while message is not None and _id_of(message) != one.msg_id:
+            after = {"seq": message["seq"] + 1, "next_by_subj": one.subject}
+            message = await self._get(one.scope, after)
+        return message
+
+    async def _get(self, scope: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
+        name = topology.stream_name(scope)
+        try:
+            answer = await self._connection.api(f"STREAM.MSG.GET.{name}", wanted)
+        except LogUnreachableError:
+            return None  # the outcome stays unknown, and is asked for again
+        found: dict[str, Any] | None = answer.get("message")
+        return found
+
+
+def _headers(one: Sealed, expect: Mapping[str, int], expected: set[str]) -> dict[str, str]:
+    """Write the headers of one event; an expectation goes with the first event on its subject."""
+    headers = {"Nats-Msg-Id": one.msg_id}
+    if one.subject in expect and one.subject not in expected:
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(expect[one.subject])
+        expected.add(one.subject)
+    return headers
+
+
+def _answer(message: Msg) -> dict[str, Any]:
+    if not message.data:
+        return {}
+    answer: dict[str, Any] = json.loads(message.data)
+    return answer
+
+
+def _id_of(message: dict[str, Any]) -> str:
+    """Read the id a stored message came with, from its headers."""
+    for line in base64.b64decode(message.get("hdrs", "")).decode(errors="replace").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name == "Nats-Msg-Id":
+            return value.strip()
+    return ""

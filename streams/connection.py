@@ -1,0 +1,162 @@
+"""The connection to NATS: requests, and the messages that are not events (heartbeats, queries, progress).
+
+With jetstream.py the only place that imports nats.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from streams.errors import LogError, LogUnreachableError
+
+_log = structlog.get_logger()
+Answer = Callable[[bytes], AsyncIterator[bytes]]
+_HINT = "is nats-server running there? pdsno up starts one; pdsno doctor says more"
+
+
+class Connection:
+    """One connection, which comes back by itself when the server does."""
+
+    def __init__(self, client: Client, url: str) -> None:
+        self.client = client
+        self.url = url
+        self.on_reconnect: set[Callable[[], None]] = set()
+
+    @classmethod
+    async def open(cls, url: str, *, name: str, within_s: float = 5.0) -> "Connection":
+        """Connect; LogUnreachableError names the address, and why not."""
+        trouble: list[Exception] = []
+
+        async def note(error: Exception) -> None:
+            trouble.append(error)
+            if opened.done():
+                _log.warning("nats", trouble=str(error) or type(error).__name__)
+
+        async def reconnected() -> None:
+            _log.info("nats reconnected", url=url)
+            for tell in list(connection.on_reconnect):
+                tell()
+
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        client = Client()
+        connection = cls(client, url)
+        try:
+            async with asyncio.timeout(within_s):
+                await client.connect(
+                    url,
+                    name=name,
+                    error_cb=note,
+                    reconnected_cb=reconnected,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=1,
+                    connect_timeout=2,
+                    allow_reconnect=True,
+                    inbox_prefix=f"_INBOX_{name.replace('.', '-')}".encode(),
+                )
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            with contextlib.suppress(Exception):
+                await client.close()
+            why = str(trouble[-1] if trouble else error) or "no answer"
+            raise LogUnreachableError(f"no NATS at {url}: {why}", hint=_HINT) from error
+        opened.set_result(None)
+        return connection
+
+    async def close(self) -> None:
+        """Send what is under way and close."""
+        if self.client.is_closed:
+            return
+        with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
+            await self.client.flush(timeout=2)
+        await self.client.close()
+
+    async def api(self, subject: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask the JetStream API and return its answer, errors included."""
+        message = await self.request(
+            "$JS.API." + subject, json.dumps(payload).encode() if payload else b"", timeout_s=5
+        )
+        answer: dict[str, Any] = json.loads(message.data)
+        return answer
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        timeout_s: float,
+        headers: dict[str, str] | None = None,
+    ) -> Msg:
+        """Send one request; LogUnreachableError when nobody answers in time."""
+        try:
+            return await self.client.request(subject, payload, timeout=timeout_s, headers=headers)
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            raise LogUnreachableError(
+                f"NATS at {self.url} does not answer on {subject}: {error or 'time-out'}",
+                hint=_HINT,
+            ) from error
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Send a message that may be lost."""
+        with contextlib.suppress(nats.errors.Error):
+            await self.client.publish(subject, payload)
+
+    async def listen(self, subject: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield (subject, payload) of what others publish, until the connection closes."""
+        subscription = await self.client.subscribe(subject)
+        try:
+            async for message in subscription.messages:
+                yield message.subject, message.data
+        finally:
+            if not self.client.is_closed:
+                with contextlib.suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
+
+    async def serve(self, subject: str, answer: Answer, *, queue: str) -> None:
+        """Answer requests, each with any number of parts and an empty one at the end, until cancelled."""
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def one(message: Msg) -> None:
+            async for part in answer(message.data):
+                await self.client.publish(message.reply, part)
+            await self.client.publish(message.reply, b"")
+
+        async def take(message: Msg) -> None:
+            task = asyncio.create_task(one(message))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        subscription = await self.client.subscribe(subject, queue=queue, cb=take)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            if not self.client.is_closed:
+                await subscription.unsubscribe()
+            for task in tasks:
+                task.cancel()
+
+    async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> AsyncIterator[bytes]:
+        """Yield the parts of an answer; LogUnreachableError when nobody serves, or it stops half-way."""
+        inbox = self.client.new_inbox()
+        subscription = await self.client.subscribe(inbox)
+        try:
+            await self.client.publish(subject, payload, reply=inbox)
+            while True:
+                message = await subscription.next_msg(timeout=timeout_s)
+                if message.headers and message.headers.get("Status") == "503":
+                    raise LogUnreachableError(f"nobody answers on {subject}")
+                if not message.data:
+                    return
+                yield message.data
+        except (nats.errors.Error, TimeoutError) as error:
+            if isinstance(error, LogError):
+                raise
+            raise LogUnreachableError(f"no answer on {subject} within {timeout_s:g} s") from error
+        finally:
+            await subscription.unsubscribe()

@@ -1,0 +1,85 @@
+"""What an event is: a frozen model, declared once with its wire name, version, subject and emitters.
+
+The declaration is all there is to know about an event: the type on the wire, the aggregate it belongs
+to (the subject is the boundary of compare-and-set), who may emit it, and whether it is an act of
+authority, which carries an Ed25519 signature besides the MAC.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+
+import uuid_utils
+from pydantic import BaseModel, ConfigDict
+
+from streams.name import Role, token
+
+_NAMESPACE = uuid.UUID("7d1f0c52-7a70-5b1e-9f3e-0f6d2a3b9c11")
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the catalogue says about one event type."""
+
+    name: str  # noun.past_participle
+    version: int
+    subject: str  # template over the event's fields, without pdsno.<scope>
+    emitters: frozenset[Role]
+    authority: bool = False  # carries an Ed25519 signature as well
+    owned: bool = False  # controller_id in the data is the emitter's own
+    wire: str = field(init=False)  # pdsno.<name>.v<version>
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wire", f"pdsno.{self.name}.v{self.version}")
+
+
+class Event(BaseModel):
+    """One fact. Subclasses say what happened and hold its data; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    declared: ClassVar[Declaration]
+
+    def subject(self, scope: str) -> str:
+        """Name the aggregate this fact belongs to, in a scope."""
+        tail = _FIELD.sub(lambda m: token(str(getattr(self, m[1]))), self.declared.subject)
+        return f"pdsno.{scope}.{tail}"
+
+
+E = TypeVar("E", bound=Event)
+REGISTRY: dict[str, type[Event]] = {}
+
+
+def event(
+    name: str,
+    *,
+    version: int,
+    subject: str,
+    emitters: Iterable[Role],
+    authority: bool = False,
+    owned: bool = False,
+) -> Callable[[type[E]], type[E]]:
+    """Declare an event class and enter it in the registry under its wire name."""
+
+    def enter(cls: type[E]) -> type[E]:
+        cls.declared = Declaration(
+            name, version, subject, frozenset(emitters), authority=authority, owned=owned
+        )
+        if cls.declared.wire in REGISTRY:
+            raise ValueError(f"{cls.declared.wire} is declared twice")
+        REGISTRY[cls.declared.wire] = cls
+        return cls
+
+    return enter
+
+
+def fresh_id() -> str:
+    """Make an id for what nothing caused: time-ordered (UUIDv7, RFC 9562)."""
+    return str(uuid_utils.uuid7())
+
+
+def derived_id(cause: str, position: str | int) -> str:
+    """Make the same id again for the same effect of the same cause (UUIDv5)."""
+    return str(uuid.uuid5(_NAMESPACE, f"{cause}/{position}"))

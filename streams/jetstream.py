@@ -1,0 +1,367 @@
+"""The log on NATS JetStream: reading, following, working through a scope. Appending is in append.py."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from streams import topology
+from streams.append import Appender
+from streams.clock import from_wire
+from streams.connection import Connection
+from streams.envelope import Sealed
+from streams.errors import LogError, LogUnreachableError, TopologyError
+from streams.log import EVERYTHING, Delivery, Recorded
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WINDOW = 4096  # events asked for at once when reading
+_WINDOW_BYTES = 8 * 1024 * 1024
+_EXPIRES_S = 20.0  # a request for events is renewed this often
+_NO_STREAM, _NO_MESSAGE, _NO_CONSUMER, _EXISTS = 10059, 10037, 10014, 10058
+
+
+class JetStreamLog:
+    """The Log on a NATS server; see streams.log.Log for what each method promises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._append = Appender(connection)
+
+    async def prepare(self, scopes: Iterable[str], *, replicas: int = 1) -> None:
+        """Create the streams that are missing; TopologyError when one differs from what the log needs."""
+        wanted = [topology.log_stream(scope, replicas) for scope in scopes]
+        for config in [*wanted, topology.parked_stream(replicas)]:
+            answer = await self.connection.api(f"STREAM.CREATE.{config['name']}", config)
+            if answer.get("error", {}).get("err_code") == _EXISTS or "error" not in answer:
+                info = await self.connection.api(f"STREAM.INFO.{config['name']}")
+                different = topology.differences(config, info["config"])
+            else:
+                different = [str(answer["error"].get("description"))]
+            if different:
+                raise TopologyError(
+                    f"stream {config['name']}: {'; '.join(different)}",
+                    hint="point PDSNO at a server of its own, or have its administrator change the stream",
+                )
+
+    async def scopes(self) -> list[str]:
+        """List the scopes that have a stream on this server."""
+        answer = await self.connection.api("STREAM.NAMES")
+        found = (topology.scope_of_stream(name) for name in answer.get("streams") or [])
+        return sorted(scope for scope in found if scope)
+
+    async def append(
+        self, events: Sequence[Sealed], expect: Mapping[str, int] | None = None
+    ) -> list[int]:
+        """Append one event or an atomic batch."""
+        return await self._append(events, expect or {})
+
+    async def head(self, scope: str) -> int:
+        """Return the last sequence of a scope."""
+        state = (await self._info(scope))["state"]
+        return int(state["last_seq"])
+
+    async def created_at(self, scope: str) -> datetime:
+        """Tell when the scope's stream was made."""
+        return _server_time((await self._info(scope))["created"])
+
+    async def _info(self, scope: str) -> dict[str, Any]:
+        name = topology.stream_name(scope)
+        answer = await self.connection.api(f"STREAM.INFO.{name}")
+        if "error" in answer:
+            if answer["error"].get("err_code") == _NO_STREAM:
+                raise TopologyError(
+                    f"there is no log of {scope} on {self.connection.url} (stream {name})",
+                    hint="pdsno up, or pdsno run global, creates it",
+                )
+            raise LogError(f"stream {name}: {answer['error'].get('description')}")
+        return answer
+
+    async def last(self, scope: str, subject: str) -> Recorded | None:
+        """Return the last event on a subject, as the stream's leader knows it."""
+        name = topology.stream_name(scope)
+        answer = await self.connection.api(f"STREAM.MSG.GET.{name}", {"last_by_subj": subject})
+        if "error" in answer:
+            if answer["error"].get("err_code") == _NO_MESSAGE:
+                return None
+            raise LogError(f"stream {name}: {answer['error'].get('description')}")
+        return recorded_of(scope, answer["message"])
+
+    async def read(
+        self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
+    ) -> AsyncIterator[list[Recorded]]:
+        """Yield what is in the log now."""
+        head = await self.head(scope)
+        if head <= after:
+            return
+        async with contextlib.aclosing(self._resume(scope, after, subjects, head)) as batches:
+            async for batch in batches:
+                if batch[-1].seq > head:
+                    batch = [one for one in batch if one.seq <= head]  # noqa: PLW2901
+                if batch:
+                    yield batch
+                if not batch or batch[-1].seq == head:
+                    return
+
+    async def follow(
+        self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
+    ) -> AsyncIterator[list[Recorded]]:
+        """Yield what is in the log and what will come, through any number of lost connections."""
+        async with contextlib.aclosing(self._resume(scope, after, subjects, None)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _resume(
+        self, scope: str, after: int, subjects: Sequence[str], until: int | None
+    ) -> AsyncIterator[list[Recorded]]:
+        """Read on with a new consumer wherever one was lost."""
+        while True:
+            pull = _Pull(self.connection, scope, after, subjects)
+            try:
+                async with contextlib.aclosing(pull.run(until=until)) as batches:
+                    async for batch in batches:
+                        yield batch
+                        after = batch[-1].seq
+                return
+            except (LogUnreachableError, _LostError):
+                if self.connection.client.is_closed:
+                    raise
+                await asyncio.sleep(0.2)
+
+    async def work(
+        self, scope: str, durable: str, subjects: Sequence[str]
+    ) -> AsyncIterator[list[Delivery]]:
+        """Share the events of some subjects among all workers of one durable name."""
+        while True:
+            pull = _Pull(self.connection, scope, 0, subjects, durable=durable)
+            try:
+                async with contextlib.aclosing(pull.deliveries()) as batches:
+                    async for batch in batches:
+                        yield batch
+            except (LogUnreachableError, _LostError):
+                if self.connection.client.is_closed:
+                    raise
+                await asyncio.sleep(0.2)
+
+
+class _LostError(LogError):
+    """The consumer is gone: make another and go on where we were."""
+
+
+@dataclass(slots=True)
+class JetStreamDelivery:
+    """A delivery that the server repeats until it is acknowledged."""
+
+    recorded: Recorded
+    attempt: int
+    reply: str
+    connection: Connection
+
+    async def ack(self) -> None:
+        """It is dealt with; never deliver it again."""
+        await self.connection.publish(self.reply, b"+ACK")
+
+    async def retry(self, delay_s: float) -> None:
+        """Deliver it again after a while."""
+        await self.connection.publish(self.reply, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+
+    async def extend(self) -> None:
+        """Still at work: do not give it to another worker yet."""
+        await self.connection.publish(self.reply, b"+WPI")
+
+
+class _Pull:
+    """One pull consumer, read window by window: what is asked for bounds what is in memory."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        scope: str,
+        after: int,
+        subjects: Sequence[str],
+        *,
+        durable: str = "",
+    ) -> None:
+        self._connection = connection
+        self._scope = scope
+        self._stream = topology.stream_name(scope)
+        self._after = after
+        self._durable = durable
+        prefix = f"pdsno.{scope}."
+        self._filters = [s if s.startswith("pdsno.") else prefix + s for s in subjects]
+        self._buffer: list[Msg] = []
+        self._arrived = asyncio.Event()
+        self._requested = 0  # events still to come from the requests under way
+        self._consumer = ""
+        self._finite = False
+        self._broken = False
+
+    async def run(self, *, until: int | None) -> AsyncIterator[list[Recorded]]:
+        """Yield the events after the position in batches; to the end of what is there, or without end."""
+        async with contextlib.aclosing(self._messages(until)) as batches:
+            async for messages in batches:
+                yield [_recorded(self._scope, message) for message in messages]
+
+    async def deliveries(self) -> AsyncIterator[list[Delivery]]:
+        """Yield what the durable consumer hands to this worker."""
+        async with contextlib.aclosing(self._messages(None)) as batches:
+            async for messages in batches:
+                yield [
+                    JetStreamDelivery(
+                        _recorded(self._scope, m),
+                        _ack_parts(m.reply)[0],
+                        m.reply,
+                        self._connection,
+                    )
+                    for m in messages
+                ]
+
+    async def _messages(self, until: int | None) -> AsyncIterator[list[Msg]]:
+        client = self._connection.client
+        await self._create(until)
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(
+            inbox, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        window = 256 if self._durable else _WINDOW
+        self._connection.on_reconnect.add(self._break)
+        try:
+            while True:
+                if self._requested <= window // 2:
+                    await self._ask(inbox, window)
+                try:
+                    async with asyncio.timeout(_EXPIRES_S + 5):
+                        await self._arrived.wait()
+                except TimeoutError as error:
+                    raise _LostError from error
+                if self._broken:
+                    raise _LostError(f"{code} {headers}")
+                self._arrived.clear()
+                messages, self._buffer = self._buffer, []
+                events = [message for message in messages if message.reply]
+                self._requested -= len(events)
+                over = False
+                for status in messages:
+                    if not status.reply:
+                        over = self._status(status) or over
+                if events:
+                    yield events
+                if until is not None and over and not self._buffer:
+                    return
+        finally:
+            self._connection.on_reconnect.discard(self._break)
+            if not client.is_closed:
+                with contextlib.suppress(Exception):
+                    await subscription.unsubscribe()
+                    if not self._durable:
+                        await client.publish(
+                            f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b""
+                        )
+
+    async def _create(self, until: int | None) -> None:
+        name = self._durable or re.sub(r"\W", "", self._connection.client.new_inbox())[-22:]
+        config: dict[str, Any] = {
+            "name": name,
+            "ack_policy": "explicit" if self._durable else "none",
+            "max_ack_pending": 4096 if self._durable else 0,
+            "deliver_policy": "all",
+            "replay_policy": "instant",
+        }
+        if self._durable:
+            config |= {"durable_name": name, "ack_wait": int(30e9), "max_deliver": -1}
+        else:
+            config |= {
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": self._after + 1,
+                "inactive_threshold": int(60e9),
+                "mem_storage": True,
+                "num_replicas": 1,
+            }
+        if not any(f.endswith(".>") and f.count(".") == 2 for f in self._filters):
+            config["filter_subjects"] = self._filters
+        answer = await self._connection.api(
+            f"CONSUMER.CREATE.{self._stream}.{name}",
+            {"stream_name": self._stream, "config": config, "action": ""},
+        )
+        if "error" in answer:
+            code = answer["error"].get("err_code")
+            why = f"cannot read {self._stream}: {answer['error'].get('description')}"
+            if code == _NO_STREAM:
+                raise TopologyError(
+                    f"there is no log of {self._scope} on {self._connection.url}",
+                    hint="pdsno up, or pdsno run global, creates it",
+                )
+            raise LogUnreachableError(why)
+        self._consumer = name
+        self._finite = until is not None
+
+    async def _ask(self, inbox: str, window: int) -> None:
+        request: dict[str, Any] = {"batch": window}
+        if self._finite:
+            request["no_wait"] = True
+        else:
+            request["expires"] = int(_EXPIRES_S * 1e9)
+        if not self._durable:
+            request["max_bytes"] = _WINDOW_BYTES
+        self._requested += window
+        await self._connection.client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
+            json.dumps(request).encode(),
+            reply=inbox,
+        )
+
+    def _break(self) -> None:
+        """The server came back: what was asked of it before is forgotten there."""
+        self._broken = True
+        self._arrived.set()
+
+    async def _take(self, message: Msg) -> None:
+        self._buffer.append(message)
+        self._arrived.set()
+
+    def _status(self, message: Msg) -> bool:
+        """Note that a request has ended; tell whether nothing is left to read."""
+        headers = message.headers or {}
+        code = headers.get("Status", "")
+        self._requested -= int(headers.get("Nats-Pending-Messages", 0))
+        why = headers.get("Description", "")
+        if code in {"404", "408"} or "MaxBytes" in why or why == "Batch Completed":
+            return code == "404"
+        raise _LostError(f"{code} {headers}")
+
+
+def _recorded(scope: str, message: Msg) -> Recorded:
+    _, seq, _, stamp = _ack_parts(message.reply)
+    at = _EPOCH + timedelta(microseconds=stamp // 1000)
+    return Recorded(scope, seq, message.subject, at, message.data)
+
+
+def _ack_parts(reply: str) -> tuple[int, int, int, int]:
+    """Read (attempt, stream seq, consumer seq, time in ns) from the subject to acknowledge on.
+
+    $JS.ACK.<stream>.<consumer>.<attempt>.<seq>.<consumer seq>.<time>.<pending>, or with <domain> and
+    <account hash> after ACK, and then perhaps a random token at the end.
+    """
+    parts = reply.split(".")
+    first = 4 if len(parts) == 9 else 6  # the short form has nine
+    return int(parts[first]), int(parts[first + 1]), int(parts[first + 2]), int(parts[first + 3])
+
+
+def recorded_of(scope: str, message: dict[str, Any]) -> Recorded:
+    """Read the JetStream API's way to write a stored message."""
+    at = _server_time(message["time"])
+    return Recorded(
+        scope, message["seq"], message["subject"], at, base64.b64decode(message["data"])
+    )
+
+
+def _server_time(text: str) -> datetime:
+    """Read the server's nanosecond time as microseconds, cut and not rounded."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return from_wire(f"{whole}.{(fraction + '000000')[:6]}Z")

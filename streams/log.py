@@ -1,0 +1,91 @@
+"""The log as its readers and writers see it, whatever stores it.
+
+A scope is one total order; `seq` counts from 1 within it. A Recorded is what the log keeps: the exact
+bytes, where they were stored, and when the log itself says it took them.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from streams.envelope import Sealed
+
+BATCH_MAX = 1000  # events in one atomic append
+DUPLICATE_WINDOW = timedelta(minutes=2)  # how long the log itself drops a repeated id
+EVERYTHING = (">",)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One event as the log holds it; nothing about it is verified yet."""
+
+    scope: str
+    seq: int
+    subject: str
+    recorded_at: datetime  # UTC, by the log's clock
+    raw: bytes
+
+
+class Delivery(Protocol):
+    """One event handed to one worker of a durable consumer; somebody gets it until it is acknowledged."""
+
+    recorded: Recorded
+    attempt: int  # 1 for the first
+
+    async def ack(self) -> None:
+        """It is dealt with; never deliver it again."""
+
+    async def retry(self, delay_s: float) -> None:
+        """Deliver it again after a while."""
+
+    async def extend(self) -> None:
+        """Still at work: do not give it to another worker yet."""
+
+
+class Log(Protocol):
+    """Append, read, follow, and work through a scope."""
+
+    async def append(
+        self, events: Sequence[Sealed], expect: Mapping[str, int] | None = None
+    ) -> list[int]:
+        """Append one event or an atomic batch to one scope and return their sequences.
+
+        `expect` names, per subject, the sequence its last event must have (0: none yet). ConflictError
+        when one moved; LogFullError, LogUnreachableError. An id that is stored already counts as appended.
+        """
+
+    def read(
+        self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
+    ) -> AsyncIterator[list[Recorded]]:
+        """Yield what is in the log now, in order, in batches; ends at the head as it is at the call."""
+
+    def follow(
+        self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
+    ) -> AsyncIterator[list[Recorded]]:
+        """Yield what is in the log and what will come, in order, without end."""
+
+    def work(
+        self, scope: str, durable: str, subjects: Sequence[str]
+    ) -> AsyncIterator[list[Delivery]]:
+        """Share the events of some subjects among all workers of one durable name; at least once."""
+
+    async def last(self, scope: str, subject: str) -> Recorded | None:
+        """Return the last event on a subject."""
+
+    async def head(self, scope: str) -> int:
+        """Return the last sequence of a scope, 0 when it is empty."""
+
+    async def created_at(self, scope: str) -> datetime:
+        """Tell when the scope's stream was made: another time is another log."""
+
+
+def subject_matches(pattern: str, subject: str) -> bool:
+    """Tell whether a subject falls under a pattern with `*` (one token) and `>` (all that follow)."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for place, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > place
+        if place >= len(given) or part not in {"*", given[place]}:
+            return False
+    return len(wanted) == len(given)

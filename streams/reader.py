@@ -1,0 +1,325 @@
+"""The reader: what an event must satisfy before it counts. No IO, no clock.
+
+An event of a scope is accepted only when, in this order:
+
+ 1. it is an envelope (MALFORMED_ENVELOPE);
+ 2. its MAC holds under a key we can reach (BAD_MAC), or, where we hold no such key, it carries the
+    Ed25519 signature of an admitted controller or the pinned root (BAD_SIGNATURE); what can be checked
+    by neither is skipped and counted, never trusted (Unverifiable);
+ 3. its body is a CloudEvents object (MALFORMED_BODY);
+ 4. the key belongs to `source` (FOREIGN_KEY);
+ 5. `subject` is where it is stored (MOVED);
+ 6. `time` is at most 300 s before and 2 s after the log's own time (STALE, FUTURE);
+ 7. its source and id were not seen together within that window (DUPLICATE);
+ 8. its type and version are in the catalogue (UNKNOWN_TYPE) and its data fits (MALFORMED_DATA);
+ 9. the role may emit this type (ROLE_NOT_ALLOWED) in this scope (SCOPE_NOT_ALLOWED);
+10. the data belongs on this subject (WRONG_SUBJECT) and, where it names its emitter, names this one
+    (NOT_OWN);
+11. an act of authority carries a valid signature, whoever checks it (BAD_SIGNATURE);
+12. the emitter was admitted before this position (NOT_ADMITTED) with this key (FOREIGN_KEY).
+
+The same log gives the same verdicts on every reading.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import ValidationError
+
+import streams.catalogue
+from streams.catalogue.controller import ControllerAdmitted
+from streams.clock import from_wire
+from streams.envelope import Frame, MalformedError, take_apart, verify_mac, verify_signature
+from streams.event import REGISTRY, Event
+from streams.keys import KeyId, Keyring, decode
+from streams.log import Recorded
+from streams.name import GLOBAL, parse_controller
+
+assert streams.catalogue, "the registry must be full before anything is read"
+
+FRESH_FOR = timedelta(seconds=300)
+AHEAD = timedelta(seconds=2)
+
+Reason = Literal[
+    "MALFORMED_ENVELOPE",
+    "BAD_MAC",
+    "BAD_SIGNATURE",
+    "MALFORMED_BODY",
+    "FOREIGN_KEY",
+    "MOVED",
+    "STALE",
+    "FUTURE",
+    "DUPLICATE",
+    "UNKNOWN_TYPE",
+    "MALFORMED_DATA",
+    "ROLE_NOT_ALLOWED",
+    "SCOPE_NOT_ALLOWED",
+    "WRONG_SUBJECT",
+    "NOT_OWN",
+    "NOT_ADMITTED",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An event that counts."""
+
+    recorded: Recorded
+    id: str
+    source: str  # the controller id
+    type: str  # the wire name
+    time: datetime
+    cause: str | None
+    correlation: str | None
+    basis: dict[str, int] | None
+    event: Event
+    data: dict[str, Any]  # as it was written
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event that does not count, and why."""
+
+    recorded: Recorded
+    reason: Reason
+    detail: str
+    source: str | None = None  # who sealed it; None when not even that is sure
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unverifiable:
+    """An event for whose check we hold no key."""
+
+    recorded: Recorded
+
+
+Verdict = Accepted | Rejected | Unverifiable
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A controller that may emit in a scope, since a position."""
+
+    scope: str
+    controller_id: str
+    public_key: str
+    key_id: str
+
+
+class _RefusedError(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+class Reader:
+    """Judges the events of any number of scopes, each scope in the order of its sequence."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._roots = [Ed25519PublicKey.from_public_bytes(k) for k in keyring.root_public_keys]
+        self._admitted: dict[tuple[str, str], tuple[Ed25519PublicKey, str]] = {}
+        self._seen: dict[str, dict[str, None]] = {}
+        self._window: dict[str, deque[tuple[datetime, str]]] = {}
+        self._sources: dict[str, str] = {}
+
+    def restore(
+        self, admissions: Iterable[Admission], recent: Iterable[tuple[str, datetime, str]]
+    ) -> None:
+        """Take up where an earlier reader stopped: who was admitted, and what was recorded of late.
+
+        `recent` gives (scope, recorded_at, "source id"), in the order of the log.
+        """
+        for one in admissions:
+            self._admit(one.scope, one.controller_id, one.public_key, one.key_id)
+        for scope, at, seen in recent:
+            self._seen.setdefault(scope, {})[seen] = None
+            self._window.setdefault(scope, deque()).append((at, seen))
+
+    def read(self, recorded: Recorded) -> Verdict:
+        """Judge the next event of its scope."""
+        source = kind = None
+        try:
+            try:
+                frame = take_apart(recorded.raw)
+            except MalformedError as error:
+                raise _RefusedError("MALFORMED_ENVELOPE", str(error)) from error
+            mac_checked = self._check_mac(frame)
+            if not mac_checked and not self._signature_known(recorded.scope, frame):
+                return Unverifiable(recorded)
+            source = self._source(frame.key_id if mac_checked else frame.signer_id or "")
+            body = _parse(frame.body)
+            kind = body["type"]
+            return self._judge(recorded, frame, body, source)
+        except _RefusedError as refusal:
+            return Rejected(recorded, refusal.reason, refusal.detail, source, kind)
+
+    def _check_mac(self, frame: Frame) -> bool:
+        key = self._keyring.mac_key(frame.key_id)
+        if key is None:
+            return False
+        if not verify_mac(key, frame):
+            raise _RefusedError("BAD_MAC", f"the MAC was not made with {frame.key_id}")
+        return True
+
+    def _signature_known(self, scope: str, frame: Frame) -> bool:
+        if frame.signature is None or frame.signer_id is None:
+            return False
+        keys = self._public_keys(scope, frame.signer_id)
+        if not keys:
+            return False
+        if frame.signer_id != frame.key_id or not any(verify_signature(k, frame) for k in keys):
+            raise _RefusedError("BAD_SIGNATURE", f"not signed by {frame.signer_id}")
+        return True
+
+    def _public_keys(self, scope: str, key_id: str) -> list[Ed25519PublicKey]:
+        try:
+            signer = KeyId.parse(key_id).controller_id
+        except ValueError:
+            return []
+        if parse_controller(signer).role == "global":
+            return self._roots
+        admitted = self._admitted.get((scope, signer))
+        return [admitted[0]] if admitted else []
+
+    def _source(self, key_id: str) -> str:
+        source = self._sources.get(key_id)
+        if source is None:
+            source = self._sources[key_id] = KeyId.parse(key_id).controller_id
+        return source
+
+    def _judge(
+        self, recorded: Recorded, frame: Frame, body: dict[str, Any], source: str
+    ) -> Accepted:
+        if body["source"] != "/" + source:
+            raise _RefusedError("FOREIGN_KEY", f"{body['source']} sealed with the key of {source}")
+        if body["subject"] != recorded.subject:
+            raise _RefusedError("MOVED", f"sealed for {body['subject']}")
+        at = _instant(body["time"])
+        self._check_time(recorded, at, source + " " + body["id"])
+        kind = REGISTRY.get(body["type"])
+        if kind is None:
+            raise _RefusedError("UNKNOWN_TYPE", f"{body['type']} is not in the catalogue")
+        try:
+            event = kind.model_validate(body["data"])
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise _RefusedError("MALFORMED_DATA", f"{where}: {first['msg']}") from error
+        self._check_right(recorded, event, source)
+        self._check_authority(recorded.scope, frame, event, source)
+        if isinstance(event, ControllerAdmitted):
+            try:
+                self._admit_event(recorded.scope, event)
+            except ValueError as error:
+                raise _RefusedError("MALFORMED_DATA", f"public_key: {error}") from error
+        return Accepted(
+            recorded,
+            body["id"],
+            source,
+            body["type"],
+            at,
+            body.get("causationid"),
+            body.get("correlationid"),
+            body.get("basis"),
+            event,
+            body["data"],
+        )
+
+    def _check_time(self, recorded: Recorded, at: datetime, event_id: str) -> None:
+        age = recorded.recorded_at - at
+        if age > FRESH_FOR:
+            raise _RefusedError(
+                "STALE", f"sealed {age.total_seconds():.0f} s before it was recorded"
+            )
+        if -age > AHEAD:
+            raise _RefusedError(
+                "FUTURE", f"sealed {-age.total_seconds():.0f} s after it was recorded"
+            )
+        window = self._window.setdefault(recorded.scope, deque())
+        seen = self._seen.setdefault(recorded.scope, {})
+        horizon = recorded.recorded_at - FRESH_FOR - AHEAD
+        while window and window[0][0] < horizon:
+            seen.pop(window.popleft()[1], None)
+        if event_id in seen:
+            raise _RefusedError("DUPLICATE", "this source and id were recorded already")
+        seen[event_id] = None
+        window.append((recorded.recorded_at, event_id))
+
+    def _check_right(self, recorded: Recorded, event: Event, source: str) -> None:
+        role, scope, _ = parse_controller(source)
+        declared = event.declared
+        if role not in declared.emitters:
+            raise _RefusedError(
+                "ROLE_NOT_ALLOWED", f"a {role} controller does not emit {declared.name}"
+            )
+        reach = scope in {recorded.scope, GLOBAL} or (
+            role == "regional" and recorded.scope == GLOBAL
+        )
+        if not reach or (role == "global" and scope != GLOBAL):
+            raise _RefusedError("SCOPE_NOT_ALLOWED", f"{source} does not speak in {recorded.scope}")
+        try:
+            belongs = event.subject(recorded.scope)
+        except ValueError as error:
+            raise _RefusedError("WRONG_SUBJECT", str(error)) from error
+        if belongs != recorded.subject:
+            raise _RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
+        if declared.owned and getattr(event, "controller_id", None) != source:
+            raise _RefusedError("NOT_OWN", f"{source} speaks for another controller")
+
+    def _check_authority(self, scope: str, frame: Frame, event: Event, source: str) -> None:
+        root = parse_controller(source).role == "global"
+        if not root:
+            admitted = self._admitted.get((scope, source))
+            if admitted is None:
+                raise _RefusedError(
+                    "NOT_ADMITTED", f"{source} is not admitted in {scope} at this position"
+                )
+            if admitted[1] != frame.key_id:
+                raise _RefusedError("FOREIGN_KEY", f"{source} is admitted with another key")
+        if event.declared.authority:
+            keys = self._public_keys(scope, frame.key_id)
+            if frame.signer_id != frame.key_id or not any(verify_signature(k, frame) for k in keys):
+                raise _RefusedError(
+                    "BAD_SIGNATURE", f"{event.declared.name} is not signed by {source}"
+                )
+
+    def _admit_event(self, scope: str, event: ControllerAdmitted) -> None:
+        self._admit(scope, event.controller_id, event.public_key, event.key_id)
+
+    def _admit(self, scope: str, controller_id: str, public_key: str, key_id: str) -> None:
+        key = Ed25519PublicKey.from_public_bytes(decode(public_key))
+        self._admitted[scope, controller_id] = (key, key_id)
+
+
+_FIELDS = {"id": str, "source": str, "type": str, "subject": str, "time": str, "data": dict}
+_OPTIONAL = {"causationid": str, "correlationid": str, "basis": dict, "policyversion": int}
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _RefusedError("MALFORMED_BODY", "not JSON") from error
+    if not isinstance(parsed, dict) or parsed.get("specversion") != "1.0":
+        raise _RefusedError("MALFORMED_BODY", "not a CloudEvents 1.0 object")
+    for name, kind in _FIELDS.items():
+        if not isinstance(parsed.get(name), kind):
+            raise _RefusedError("MALFORMED_BODY", f"{name} is missing or of another kind")
+    for name, kind in _OPTIONAL.items():
+        if name in parsed and not isinstance(parsed[name], kind):
+            raise _RefusedError("MALFORMED_BODY", f"{name} is of another kind")
+    return parsed
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return from_wire(text)
+    except ValueError as error:
+        raise _RefusedError("MALFORMED_BODY", str(error)) from error

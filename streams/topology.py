@@ -1,0 +1,76 @@
+"""Which streams the log needs, as data; a server is made to match, or told apart, in one place.
+
+One stream per scope, a total order of its own (DESIGN.md 2): no TTL, no rollup, no deletion. Beside them
+`PDSNO_PARKED` keeps references to events that nobody could handle.
+"""
+
+from typing import Any
+
+from streams.envelope import MAX_BYTES
+from streams.log import DUPLICATE_WINDOW
+from streams.name import check_scope
+
+PARKED = "PDSNO_PARKED"
+PARKED_SUBJECT = "pdsno-parked"
+_NANOS = 1_000_000_000
+
+
+def stream_name(scope: str) -> str:
+    """Name the stream of a scope."""
+    return "PDSNO_" + check_scope(scope).upper()
+
+
+def scope_of_stream(name: str) -> str | None:
+    """Tell the scope of a log stream; None for any other stream."""
+    if not name.startswith("PDSNO_") or name == PARKED:
+        return None
+    return name.removeprefix("PDSNO_").lower()
+
+
+def log_stream(scope: str, replicas: int = 1) -> dict[str, Any]:
+    """Describe the stream of a scope in the words of the JetStream API."""
+    return {
+        "name": stream_name(scope),
+        "subjects": [f"pdsno.{check_scope(scope)}.>"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "new",
+        "max_age": 0,
+        "max_bytes": -1,
+        "max_msgs": -1,
+        "max_msg_size": MAX_BYTES + 1024,  # the envelope and the server's own headers
+        "duplicate_window": int(DUPLICATE_WINDOW.total_seconds()) * _NANOS,
+        "num_replicas": replicas,
+        "deny_delete": True,
+        "deny_purge": True,
+        "allow_direct": True,
+        "allow_atomic": True,
+        "allow_rollup_hdrs": False,
+        "allow_msg_ttl": False,
+    }
+
+
+def parked_stream(replicas: int = 1) -> dict[str, Any]:
+    """Describe the stream of events that nobody could handle."""
+    return {
+        "name": PARKED,
+        "subjects": [PARKED_SUBJECT + ".>"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "old",
+        "max_msgs": 100_000,
+        "num_replicas": replicas,
+    }
+
+
+def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """List, readably, where a server's stream is not what the log needs; empty when it is.
+
+    Limits of size are the operator's to set, so they are not compared.
+    """
+    free = {"max_bytes", "max_msgs", "num_replicas"}
+    return [
+        f"{name} is {found.get(name)!r} and must be {value!r}"
+        for name, value in wanted.items()
+        if name not in free and (found.get(name) or None) != (value or None)
+    ]
