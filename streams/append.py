@@ -8,7 +8,7 @@
 | 10158 | our own earlier try is still under way: ask again |
 | 10201 | a batch with an id already stored: appended, if all of it is; else append what is not |
 | 10077, 10047, 10122 | the stream or its disk is full: LogFullError |
-| nothing | unknown: ask again with the same ids, and read back; LogUnreachableError when it stays unknown |
+| nothing | unknown: read back, ask again with the same ids; LogUnreachableError if it stays so |
 """
 
 import asyncio
@@ -64,9 +64,9 @@ class Appender:
                 return seqs
             if time.monotonic() > deadline:
                 raise LogUnreachableError(
-                    f"whether {events[0].subject} was appended stays unknown after {_DEADLINE_S:g} s: "
+                    f"whether {events[0].subject} was appended is unknown after {_DEADLINE_S:g} s: "
                     f"{answer.get('error', {}).get('description', '')}",
-                    hint="the same command can be given again: what was appended is not appended twice",
+                    hint="give the same command again: nothing is appended twice",
                 )
             await asyncio.sleep(_PAUSE_S)
 

@@ -1,4 +1,4 @@
-"""The connection to NATS: requests, and the messages that are not events (heartbeats, queries, progress).
+"""The connection to NATS: requests, and what is no event (heartbeats, queries, progress).
 
 With jetstream.py the only place that imports nats.
 """
@@ -98,7 +98,7 @@ class Connection:
             return await self.client.request(subject, payload, timeout=timeout_s, headers=headers)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             raise LogUnreachableError(
-                f"NATS at {self.url} does not answer on {subject}: {error or 'time-out'}",
+                f"NATS at {self.url} does not answer on {subject}: {str(error) or 'time-out'}",
                 hint=_HINT,
             ) from error
 
@@ -119,7 +119,7 @@ class Connection:
                     await subscription.unsubscribe()
 
     async def serve(self, subject: str, answer: Answer, *, queue: str) -> None:
-        """Answer requests, each with any number of parts and an empty one at the end, until cancelled."""
+        """Answer requests with any number of parts and an empty one to end, until cancelled."""
         tasks: set[asyncio.Task[None]] = set()
 
         async def one(message: Msg) -> None:
@@ -142,7 +142,7 @@ class Connection:
                 task.cancel()
 
     async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> AsyncIterator[bytes]:
-        """Yield the parts of an answer; LogUnreachableError when nobody serves, or it stops half-way."""
+        """Yield an answer's parts; LogUnreachableError when nobody serves or it stops short."""
         inbox = self.client.new_inbox()
         subscription = await self.client.subscribe(inbox)
         try:

@@ -5,8 +5,8 @@
     <empty line>
     <a CloudEvents 1.0 JSON object>
 
-Both lines cover `pdsno/1 <algorithm> <len> <key id> <len> <body>`: the exact bytes that travel, with
-their type and lengths in front, as DSSE does. Nothing is parsed that was not verified.
+Both lines cover `pdsno/1 <algorithm> <len> <key id> <len> <body>`: the exact bytes that travel,
+with their type and lengths in front, as DSSE does. Nothing is parsed that was not verified.
 """
 
 import binascii
@@ -48,8 +48,8 @@ class Draft:
 class Sealed:
     """An event as it travels.
 
-    `msg_id` is what the log drops repeats by: the same for the same event, and for nobody else to guess,
-    so that no other emitter can occupy it beforehand.
+    `msg_id` is what the log drops repeats by: the same for the same event, and for nobody else to
+    guess, so that no other emitter can occupy it beforehand.
     """
 
     scope: str
@@ -83,7 +83,7 @@ def draft_after(
     correlation: str | None = None,
     basis: dict[str, int] | None = None,
 ) -> Draft:
-    """Draft an effect: its id follows from the cause and a position, so a redelivery makes it again."""
+    """Draft an effect: its id follows from cause and position, so a redelivery makes it again."""
     effect = derived_id(cause_id, f"{event.declared.wire}/{position}")
     return Draft(event, scope, effect, cause_id, correlation or cause_id, basis=basis)
 
@@ -115,7 +115,8 @@ class Signer:
         raw = lines + b"\n\n" + body
         if len(raw) > MAX_BYTES:
             raise ValueError(
-                f"{one.event.declared.name} on {subject} has {len(raw):,} bytes; the log takes {MAX_BYTES:,}"
+                f"{one.event.declared.name} on {subject} has {len(raw):,} bytes; "
+                f"the log takes {MAX_BYTES:,}"
             )
         return Sealed(one.scope, subject, self._msg_id(one.id), raw)
 

@@ -1,8 +1,8 @@
-"""What an event is: a frozen model, declared once with its wire name, version, subject and emitters.
+"""What an event is: a frozen model, declared with its wire name, version, subject and emitters.
 
-The declaration is all there is to know about an event: the type on the wire, the aggregate it belongs
-to (the subject is the boundary of compare-and-set), who may emit it, and whether it is an act of
-authority, which carries an Ed25519 signature besides the MAC.
+The declaration is all there is to know about an event: the type on the wire, the aggregate it
+belongs to (the subject is the boundary of compare-and-set), who may emit it, and whether it is an
+act of authority, which carries an Ed25519 signature besides the MAC.
 """
 
 import re

@@ -1,11 +1,11 @@
-"""The log on NATS JetStream: reading, following, working through a scope. Appending is in append.py."""
+"""The log on NATS JetStream: reading, following, working; appending is in append.py."""
 
 import asyncio
 import base64
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ class JetStreamLog:
         self._append = Appender(connection)
 
     async def prepare(self, scopes: Iterable[str], *, replicas: int = 1) -> None:
-        """Create the streams that are missing; TopologyError when one differs from what the log needs."""
+        """Create the streams that are missing; TopologyError when one is not what the log needs."""
         wanted = [topology.log_stream(scope, replicas) for scope in scopes]
         for config in [*wanted, topology.parked_stream(replicas)]:
             answer = await self.connection.api(f"STREAM.CREATE.{config['name']}", config)
@@ -47,7 +47,7 @@ class JetStreamLog:
             if different:
                 raise TopologyError(
                     f"stream {config['name']}: {'; '.join(different)}",
-                    hint="point PDSNO at a server of its own, or have its administrator change the stream",
+                    hint="give PDSNO a server of its own, or have the stream changed there",
                 )
 
     async def scopes(self) -> list[str]:
@@ -95,7 +95,7 @@ class JetStreamLog:
 
     async def read(
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """Yield what is in the log now."""
         head = await self.head(scope)
         if head <= after:
@@ -111,7 +111,7 @@ class JetStreamLog:
 
     async def follow(
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """Yield what is in the log and what will come, through any number of lost connections."""
         async with contextlib.aclosing(self._resume(scope, after, subjects, None)) as batches:
             async for batch in batches:
@@ -119,7 +119,7 @@ class JetStreamLog:
 
     async def _resume(
         self, scope: str, after: int, subjects: Sequence[str], until: int | None
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """Read on with a new consumer wherever one was lost."""
         while True:
             pull = _Pull(self.connection, scope, after, subjects)
@@ -128,15 +128,16 @@ class JetStreamLog:
                     async for batch in batches:
                         yield batch
                         after = batch[-1].seq
-                return
             except (LogUnreachableError, _LostError):
                 if self.connection.client.is_closed:
                     raise
                 await asyncio.sleep(0.2)
+            else:
+                return
 
     async def work(
         self, scope: str, durable: str, subjects: Sequence[str]
-    ) -> AsyncIterator[list[Delivery]]:
+    ) -> AsyncGenerator[list[Delivery], None]:
         """Share the events of some subjects among all workers of one durable name."""
         while True:
             pull = _Pull(self.connection, scope, 0, subjects, durable=durable)
@@ -164,7 +165,7 @@ class JetStreamDelivery:
     connection: Connection
 
     async def ack(self) -> None:
-        """It is dealt with; never deliver it again."""
+        """Say that it is dealt with: it is never delivered again."""
         await self.connection.publish(self.reply, b"+ACK")
 
     async def retry(self, delay_s: float) -> None:
@@ -172,7 +173,7 @@ class JetStreamDelivery:
         await self.connection.publish(self.reply, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
 
     async def extend(self) -> None:
-        """Still at work: do not give it to another worker yet."""
+        """Say that the work goes on: no other worker gets it yet."""
         await self.connection.publish(self.reply, b"+WPI")
 
 
@@ -202,13 +203,13 @@ class _Pull:
         self._finite = False
         self._broken = False
 
-    async def run(self, *, until: int | None) -> AsyncIterator[list[Recorded]]:
-        """Yield the events after the position in batches; to the end of what is there, or without end."""
+    async def run(self, *, until: int | None) -> AsyncGenerator[list[Recorded], None]:
+        """Yield the events after the position in batches: what is there, or without end."""
         async with contextlib.aclosing(self._messages(until)) as batches:
             async for messages in batches:
                 yield [_recorded(self._scope, message) for message in messages]
 
-    async def deliveries(self) -> AsyncIterator[list[Delivery]]:
+    async def deliveries(self) -> AsyncGenerator[list[Delivery], None]:
         """Yield what the durable consumer hands to this worker."""
         async with contextlib.aclosing(self._messages(None)) as batches:
             async for messages in batches:
@@ -222,7 +223,7 @@ class _Pull:
                     for m in messages
                 ]
 
-    async def _messages(self, until: int | None) -> AsyncIterator[list[Msg]]:
+    async def _messages(self, until: int | None) -> AsyncGenerator[list[Msg], None]:
         client = self._connection.client
         await self._create(until)
         inbox = client.new_inbox()
@@ -232,28 +233,13 @@ class _Pull:
         window = 256 if self._durable else _WINDOW
         self._connection.on_reconnect.add(self._break)
         try:
-            while True:
+            over = False
+            while until is None or not over or self._buffer:
                 if self._requested <= window // 2:
                     await self._ask(inbox, window)
-                try:
-                    async with asyncio.timeout(_EXPIRES_S + 5):
-                        await self._arrived.wait()
-                except TimeoutError as error:
-                    raise _LostError from error
-                if self._broken:
-                    raise _LostError(f"{code} {headers}")
-                self._arrived.clear()
-                messages, self._buffer = self._buffer, []
-                events = [message for message in messages if message.reply]
-                self._requested -= len(events)
-                over = False
-                for status in messages:
-                    if not status.reply:
-                        over = self._status(status) or over
+                events, over = await self._next()
                 if events:
                     yield events
-                if until is not None and over and not self._buffer:
-                    return
         finally:
             self._connection.on_reconnect.discard(self._break)
             if not client.is_closed:
@@ -263,6 +249,22 @@ class _Pull:
                         await client.publish(
                             f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b""
                         )
+
+    async def _next(self) -> tuple[list[Msg], bool]:
+        """Wait for what comes, and tell whether nothing is left to read."""
+        try:
+            async with asyncio.timeout(_EXPIRES_S + 5):
+                await self._arrived.wait()
+        except TimeoutError as error:
+            raise _LostError(f"{self._stream} says nothing") from error
+        if self._broken:
+            raise _LostError(f"the connection to {self._stream} was lost")
+        self._arrived.clear()
+        messages, self._buffer = self._buffer, []
+        events = [message for message in messages if message.reply]
+        self._requested -= len(events)
+        ended = [self._status(message) for message in messages if not message.reply]
+        return events, any(ended)
 
     async def _create(self, until: int | None) -> None:
         name = self._durable or re.sub(r"\W", "", self._connection.client.new_inbox())[-22:]
@@ -317,7 +319,7 @@ class _Pull:
         )
 
     def _break(self) -> None:
-        """The server came back: what was asked of it before is forgotten there."""
+        """Note that the server came back: what was asked of it before is forgotten there."""
         self._broken = True
         self._arrived.set()
 
@@ -345,8 +347,8 @@ def _recorded(scope: str, message: Msg) -> Recorded:
 def _ack_parts(reply: str) -> tuple[int, int, int, int]:
     """Read (attempt, stream seq, consumer seq, time in ns) from the subject to acknowledge on.
 
-    $JS.ACK.<stream>.<consumer>.<attempt>.<seq>.<consumer seq>.<time>.<pending>, or with <domain> and
-    <account hash> after ACK, and then perhaps a random token at the end.
+    $JS.ACK.<stream>.<consumer>.<attempt>.<seq>.<consumer seq>.<time>.<pending>, or with <domain>
+    and <account hash> after ACK, and then perhaps a random token at the end.
     """
     parts = reply.split(".")
     first = 4 if len(parts) == 9 else 6  # the short form has nine

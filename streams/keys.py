@@ -1,8 +1,8 @@
-"""The key tree: root → region(epoch) → controller(epoch), by HKDF-SHA256 (RFC 5869), and who holds what.
+"""The key tree: root → region(epoch) → controller(epoch), by HKDF-SHA256 (RFC 5869).
 
-A key id is written `<controller id>#<generation>.<region epoch>.<controller epoch>`, so that whoever
-holds the root or the region's key finds the controller's key from the id alone. A holder can derive
-downwards only: a stolen controller key reaches no sibling, no parent and no other region.
+A key id is written `<controller id>#<generation>.<region epoch>.<controller epoch>`, so that
+whoever holds the root or the region's key finds the controller's key from the id alone. A holder
+can derive downwards only: a stolen controller key reaches no sibling, no parent, no other region.
 """
 
 import base64
@@ -181,7 +181,7 @@ def _parse_key(text: dict[str, object]) -> KeyFile:
     name = str(text["name"])
     if text["kind"] == "controller":
         parse_controller(name)
-    return KeyFile(text["kind"], name, key, seed, *epochs)  # type: ignore[arg-type]  # checked above
+    return KeyFile(text["kind"], name, key, seed, *epochs)
 
 
 class Keyring:

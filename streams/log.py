@@ -1,10 +1,10 @@
 """The log as its readers and writers see it, whatever stores it.
 
-A scope is one total order; `seq` counts from 1 within it. A Recorded is what the log keeps: the exact
-bytes, where they were stored, and when the log itself says it took them.
+A scope is one total order; `seq` counts from 1 within it. A Recorded is what the log keeps: the
+exact bytes, where they were stored, and when the log itself says it took them.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -28,19 +28,19 @@ class Recorded:
 
 
 class Delivery(Protocol):
-    """One event handed to one worker of a durable consumer; somebody gets it until it is acknowledged."""
+    """One event handed to one worker of a durable consumer, again and again until acknowledged."""
 
     recorded: Recorded
     attempt: int  # 1 for the first
 
     async def ack(self) -> None:
-        """It is dealt with; never deliver it again."""
+        """Say that it is dealt with: it is never delivered again."""
 
     async def retry(self, delay_s: float) -> None:
         """Deliver it again after a while."""
 
     async def extend(self) -> None:
-        """Still at work: do not give it to another worker yet."""
+        """Say that the work goes on: no other worker gets it yet."""
 
 
 class Log(Protocol):
@@ -51,24 +51,25 @@ class Log(Protocol):
     ) -> list[int]:
         """Append one event or an atomic batch to one scope and return their sequences.
 
-        `expect` names, per subject, the sequence its last event must have (0: none yet). ConflictError
-        when one moved; LogFullError, LogUnreachableError. An id that is stored already counts as appended.
+        `expect` names, per subject, the sequence its last event must have (0: none yet).
+        ConflictError when one moved; LogFullError, LogUnreachableError. An id that is stored
+        already counts as appended.
         """
 
     def read(
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
-    ) -> AsyncIterator[list[Recorded]]:
-        """Yield what is in the log now, in order, in batches; ends at the head as it is at the call."""
+    ) -> AsyncGenerator[list[Recorded], None]:
+        """Yield what is in the log now, in order, in batches; ends at the head of this moment."""
 
     def follow(
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """Yield what is in the log and what will come, in order, without end."""
 
     def work(
         self, scope: str, durable: str, subjects: Sequence[str]
-    ) -> AsyncIterator[list[Delivery]]:
-        """Share the events of some subjects among all workers of one durable name; at least once."""
+    ) -> AsyncGenerator[list[Delivery], None]:
+        """Share the events of some subjects among the workers of a durable name; at least once."""
 
     async def last(self, scope: str, subject: str) -> Recorded | None:
         """Return the last event on a subject."""
@@ -81,7 +82,7 @@ class Log(Protocol):
 
 
 def subject_matches(pattern: str, subject: str) -> bool:
-    """Tell whether a subject falls under a pattern with `*` (one token) and `>` (all that follow)."""
+    """Tell whether a subject falls under a pattern: `*` is one token, `>` all that follow."""
     wanted, given = pattern.split("."), subject.split(".")
     for place, part in enumerate(wanted):
         if part == ">":

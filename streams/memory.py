@@ -1,8 +1,8 @@
-"""The log in one process: for tests, rehearsals and exports; it passes the contract of every log."""
+"""The log in one process, for tests and rehearsals; it passes the contract of every log."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -81,7 +81,7 @@ class MemoryLog:
 
     async def read(
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """Yield what is in the log now; see Log.read."""
         found = [one for one in self._scopes[scope].events[after:] if _wanted(one, subjects)]
         if found:
@@ -89,7 +89,7 @@ class MemoryLog:
 
     async def follow(
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """Yield what is in the log and what will come; see Log.follow."""
         while True:
             async with self._moved:
@@ -105,7 +105,7 @@ class MemoryLog:
 
     async def work(
         self, scope: str, durable: str, subjects: Sequence[str]
-    ) -> AsyncIterator[list[Delivery]]:
+    ) -> AsyncGenerator[list[Delivery], None]:
         """Share the events of some subjects among workers; see Log.work."""
         work = self._workers[scope, durable]
         while True:
@@ -157,7 +157,7 @@ class MemoryDelivery:
     settled: bool = False
 
     async def ack(self) -> None:
-        """It is dealt with."""
+        """Say that it is dealt with: it is never delivered again."""
         self.settled = True
 
     async def retry(self, delay_s: float) -> None:
@@ -171,7 +171,7 @@ class MemoryDelivery:
 
 
 def check_batch(events: Sequence[Sealed], expect: Mapping[str, int] | None) -> None:
-    """Refuse what no log could append as one: several scopes, too many, expectations without an event."""
+    """Refuse what is no batch: several scopes, too many events, expectations without an event."""
     if len(events) > BATCH_MAX:
         raise ValueError(f"{len(events)} events in one atomic batch; at most {BATCH_MAX}")
     if len({one.scope for one in events}) > 1:

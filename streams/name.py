@@ -1,7 +1,7 @@
 """Names in the log: scopes, controller ids and the tokens that subjects are made of.
 
-A controller id is `<role>.<region>.<n>` (DOMAIN.md 2). In a subject, where a dot separates tokens, the
-same id is written with dashes.
+A controller id is `<role>.<region>.<n>` (DOMAIN.md 2). In a subject, where a dot separates tokens,
+the same id is written with dashes.
 """
 
 import re

@@ -4,8 +4,8 @@ An event of a scope is accepted only when, in this order:
 
  1. it is an envelope (MALFORMED_ENVELOPE);
  2. its MAC holds under a key we can reach (BAD_MAC), or, where we hold no such key, it carries the
-    Ed25519 signature of an admitted controller or the pinned root (BAD_SIGNATURE); what can be checked
-    by neither is skipped and counted, never trusted (Unverifiable);
+    Ed25519 signature of an admitted controller or the pinned root (BAD_SIGNATURE); what can be
+    checked by neither is skipped and counted, never trusted (Unverifiable);
  3. its body is a CloudEvents object (MALFORMED_BODY);
  4. the key belongs to `source` (FOREIGN_KEY);
  5. `subject` is where it is stored (MOVED);
@@ -31,7 +31,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
-import streams.catalogue
+import streams.catalogue  # noqa: F401  # fills the registry before anything is read
 from streams.catalogue.controller import ControllerAdmitted
 from streams.clock import from_wire
 from streams.envelope import Frame, MalformedError, take_apart, verify_mac, verify_signature
@@ -39,8 +39,6 @@ from streams.event import REGISTRY, Event
 from streams.keys import KeyId, Keyring, decode
 from streams.log import Recorded
 from streams.name import GLOBAL, parse_controller
-
-assert streams.catalogue, "the registry must be full before anything is read"
 
 FRESH_FOR = timedelta(seconds=300)
 AHEAD = timedelta(seconds=2)
@@ -298,8 +296,20 @@ class Reader:
         self._admitted[scope, controller_id] = (key, key_id)
 
 
-_FIELDS = {"id": str, "source": str, "type": str, "subject": str, "time": str, "data": dict}
-_OPTIONAL = {"causationid": str, "correlationid": str, "basis": dict, "policyversion": int}
+_FIELDS: dict[str, type] = {
+    "id": str,
+    "source": str,
+    "type": str,
+    "subject": str,
+    "time": str,
+    "data": dict,
+}
+_OPTIONAL: dict[str, type] = {
+    "causationid": str,
+    "correlationid": str,
+    "basis": dict,
+    "policyversion": int,
+}
 
 
 def _parse(body: bytes) -> dict[str, Any]:

