@@ -1,0 +1,95 @@
+"""Queries from people: read-only, bounded in time and rows, whatever the text says.
+
+A query runs in a read-only transaction of its own, on a database whose access to files and network is
+off for good; the clock ends what runs too long.
+"""
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from projections.errors import QueryError
+from projections.store import Rows, Store
+from streams.clock import to_wire
+
+TIMEOUT_S = 30.0
+ROWS_MAX = 1_000_000
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+
+
+def check(sql: str) -> None:
+    """Refuse everything that is not one reading statement."""
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryError(f"not SQL: {_first_line(error)}") from error
+    if len(statements) != 1:
+        raise QueryError(f"one statement at a time; this is {len(statements)}")
+    if statements[0].type not in _READING:
+        raise QueryError(
+            f"only SELECT reads the NIB; this is {statements[0].type.name}",
+            hint="the NIB follows from the log and is not written by hand",
+        )
+
+
+def run(
+    store: Store,
+    sql: str,
+    parameters: Sequence[Any] = (),
+    *,
+    timeout_s: float = TIMEOUT_S,
+    rows_max: int = ROWS_MAX,
+) -> Rows:
+    """Run a query; QueryError when it is refused, wrong, too long or too large."""
+    check(sql)
+    with store.cursor() as cursor:
+        clock = threading.Timer(timeout_s, cursor.interrupt)
+        clock.daemon = True
+        clock.start()
+        try:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            cursor.execute(sql, list(parameters))
+            columns = [column[0] for column in cursor.description or []]
+            rows = cursor.fetchmany(rows_max + 1)
+        except duckdb.InterruptException as error:
+            raise QueryError(
+                f"the query took longer than {timeout_s:g} s", hint="narrow it, or raise --timeout"
+            ) from error
+        except duckdb.OutOfMemoryException as error:
+            raise QueryError("the query needs more memory than the NIB may use") from error
+        except duckdb.PermissionException as error:
+            raise QueryError("a query reads the NIB, no files and no network") from error
+        except duckdb.Error as error:
+            raise QueryError(_first_line(error)) from error
+        finally:
+            clock.cancel()
+    if len(rows) > rows_max:
+        raise QueryError(f"the answer has more than {rows_max:,} rows", hint="add a LIMIT")
+    return Rows(columns, [tuple(plain(value) for value in row) for row in rows])
+
+
+def plain(value: Any) -> Any:
+    """Write a value as JSON knows it; instants as in the log."""
+    if isinstance(value, datetime):
+        return to_wire(value.replace(tzinfo=value.tzinfo or UTC))
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): plain(one) for name, one in value.items()}
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    return str(value)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,314 @@
+"""The NIB's DuckDB file: opened, checked, folded into, queried, thrown away.
+
+One process holds the file. A file made with other tables or another DuckDB is deleted and made again,
+since everything in it comes from the log.
+"""
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import structlog
+
+from projections.errors import NibAheadError, NibError, NibLockedError
+from projections.table import fingerprint, tables
+from streams.reader import (
+    AHEAD,
+    FRESH_FOR,
+    Accepted,
+    Admission,
+    Reader,
+    Rejected,
+    Unverifiable,
+    Verdict,
+)
+
+_log = structlog.get_logger()
+_BATCH = """
+CREATE TEMP TABLE IF NOT EXISTS batch (
+    scope VARCHAR, seq UBIGINT, recorded_at TIMESTAMP, time TIMESTAMP, id VARCHAR, type VARCHAR,
+    source VARCHAR, subject VARCHAR, cause VARCHAR, correlation VARCHAR, basis JSON, data JSON)
+"""
+_META = """
+CREATE TABLE IF NOT EXISTS nib (fingerprint VARCHAR, duckdb VARCHAR);
+CREATE TABLE IF NOT EXISTS checkpoint (
+    scope VARCHAR PRIMARY KEY, seq UBIGINT, recorded_at TIMESTAMP, created_at TIMESTAMP,
+    accepted UBIGINT, quarantined UBIGINT, unverifiable UBIGINT);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a scope has been read, and what came of it."""
+
+    scope: str
+    seq: int
+    recorded_at: datetime | None
+    accepted: int
+    quarantined: int
+    unverifiable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The answer to a query."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return every row by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+class Store:
+    """The NIB as a file (or in memory, without a path)."""
+
+    def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
+        self.path = path
+        self._limits = {"memory_limit": memory_limit, "threads": str(threads)}
+        self._lock = threading.RLock()
+        self._connection = self._open()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = self._connect()
+        try:
+            connection.execute(_META)
+            made = connection.execute("SELECT fingerprint, duckdb FROM nib").fetchone()
+        except duckdb.Error:
+            made = ("damaged", "")
+        ours = (fingerprint(), duckdb.__version__)
+        if made is not None and made != ours and self.path is not None:
+            _log.warning("the NIB was made by another version and is rebuilt", path=str(self.path))
+            connection.close()
+            self._remove_files()
+            connection = self._connect()
+            connection.execute(_META)
+            made = None
+        with contextlib.suppress(duckdb.Error):
+            self.path and self.path.chmod(0o600)  # type: ignore[func-returns-value]
+        connection.execute(_BATCH)
+        for table in tables():
+            connection.execute(table.definition)
+        if made is None:
+            connection.execute("INSERT INTO nib VALUES (?, ?)", ours)
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        return connection
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self.path or ":memory:"), config=dict(self._limits))
+        except duckdb.Error as error:
+            text = str(error)
+            if "lock" in text.lower():
+                holder = re.search(r"PID (\d+)", text)
+                raise NibLockedError(
+                    f"the NIB {self.path} is in use"
+                    + (f" by process {holder[1]}" if holder else ""),
+                    hint="stop that process, or give this one another home",
+                ) from error
+            if self.path is not None and self.path.exists() and _is_damage(text):
+                _log.warning("the NIB cannot be read and is rebuilt", path=str(self.path), why=text)
+                self._remove_files()
+                return duckdb.connect(str(self.path), config=dict(self._limits))
+            raise NibError(
+                f"the NIB {self.path} cannot be opened: {text}",
+                hint="check the disk and the folder",
+            ) from error
+
+    def _remove_files(self) -> None:
+        assert self.path is not None
+        for file in (self.path, self.path.with_name(self.path.name + ".wal")):
+            file.unlink(missing_ok=True)
+
+    def reset(self) -> None:
+        """Throw everything away: the next batch must be the log from its beginning."""
+        with self._lock:
+            self._connection.close()
+            if self.path is not None:
+                self._remove_files()
+            self._connection = self._open()
+
+    def close(self) -> None:
+        """Write everything down and release the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection of its own for one reader."""
+        with self._lock:
+            cursor = self._connection.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one of our own queries."""
+        with self.cursor() as cursor:
+            cursor.execute(sql, list(parameters))
+            columns = [column[0] for column in cursor.description or []]
+            return Rows(columns, cursor.fetchall())
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """Tell how far each scope has been read."""
+        rows = self.query(
+            "SELECT scope, seq, recorded_at, accepted, quarantined, unverifiable FROM checkpoint"
+            " ORDER BY scope"
+        ).rows
+        return {row[0]: Checkpoint(row[0], row[1], _aware(row[2]), *row[3:]) for row in rows}
+
+    def bind(self, scope: str, created_at: datetime, head: int) -> int:
+        """Tie a scope to its log and return where to read on; NibAheadError when they do not fit."""
+        created = created_at.astimezone(UTC).replace(tzinfo=None)
+        with self._lock:
+            self._connection.execute(
+                "INSERT INTO checkpoint VALUES (?, 0, NULL, ?, 0, 0, 0) ON CONFLICT DO NOTHING",
+                [scope, created],
+            )
+            found = self._connection.execute(
+                "SELECT seq, created_at FROM checkpoint WHERE scope = ?", [scope]
+            ).fetchone()
+        assert found is not None, "it was just inserted"
+        seq, bound = found
+        hint = (
+            "events that were acknowledged are gone, or this is another log: find out why first;"
+            " pdsno nib rebuild then starts from the log as it is"
+        )
+        if seq and bound != created:
+            raise NibAheadError(
+                f"the NIB follows another log of {scope}, made at {bound}", hint=hint
+            )
+        if seq > head:
+            raise NibAheadError(
+                f"the NIB has seen {scope}:{seq}, the log ends at {head}", hint=hint
+            )
+        if bound != created:
+            with self._lock:
+                self._connection.execute(
+                    "UPDATE checkpoint SET created_at = ? WHERE scope = ?", [created, scope]
+                )
+        return int(seq)
+
+    def restore(self, reader: Reader) -> None:
+        """Tell a reader what an earlier one knew at the checkpoints."""
+        admissions = self.query(
+            "SELECT scope, controller_id, public_key, key_id FROM controller"
+        ).rows
+        recent: list[tuple[str, datetime, str]] = []
+        for one in self.checkpoints().values():
+            if one.recorded_at is not None:
+                since = one.recorded_at - FRESH_FOR - AHEAD - timedelta(seconds=1)
+                found = self.query(
+                    "SELECT scope, recorded_at, source || ' ' || id FROM event"
+                    " WHERE scope = ? AND recorded_at >= ? ORDER BY seq",
+                    [one.scope, since.replace(tzinfo=None)],
+                ).rows
+                recent += [(scope, at.replace(tzinfo=UTC), seen) for scope, at, seen in found]
+        reader.restore((Admission(*row) for row in admissions), recent)
+
+    def apply(self, verdicts: Sequence[Verdict]) -> None:
+        """Fold the next events of one scope, in their order: tables and checkpoint, all or nothing."""
+        accepted = [_row(v) for v in verdicts if isinstance(v, Accepted)]
+        rejected = [
+            (
+                v.recorded.scope,
+                v.recorded.seq,
+                v.recorded.subject,
+                v.recorded.recorded_at.replace(tzinfo=None),
+                v.reason,
+                v.detail,
+                v.source,
+                v.type,
+            )
+            for v in verdicts
+            if isinstance(v, Rejected)
+        ]
+        skipped = sum(isinstance(v, Unverifiable) for v in verdicts)
+        last = verdicts[-1].recorded
+        with self._lock:
+            connection = self._connection
+            connection.begin()
+            try:
+                if accepted:
+                    self._fold(connection, accepted)
+                if rejected:
+                    _append(connection, "quarantined", rejected)
+                connection.execute(
+                    "UPDATE checkpoint SET seq = ?, recorded_at = ?, accepted = accepted + ?,"
+                    " quarantined = quarantined + ?, unverifiable = unverifiable + ? WHERE scope = ?",
+                    [
+                        last.seq,
+                        last.recorded_at.replace(tzinfo=None),
+                        len(accepted),
+                        len(rejected),
+                        skipped,
+                        last.scope,
+                    ],
+                )
+                connection.commit()
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    connection.rollback()
+                raise
+
+    @staticmethod
+    def _fold(connection: duckdb.DuckDBPyConnection, rows: list[tuple[Any, ...]]) -> None:
+        connection.execute("DELETE FROM batch")
+        _append(connection, "batch", rows)
+        types = {row[5] for row in rows}
+        for table in tables():
+            if table.wants(types):
+                for fold in table.folds:
+                    connection.execute(fold)
+
+
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
+    appender = connection.appender(table)
+    appender.append_rows(rows)
+    appender.flush()
+
+
+def _row(one: Accepted) -> tuple[Any, ...]:
+    recorded = one.recorded
+    return (
+        recorded.scope,
+        recorded.seq,
+        recorded.recorded_at.replace(tzinfo=None),
+        one.time.replace(tzinfo=None),
+        one.id,
+        one.event.declared.name,
+        one.source,
+        recorded.subject,
+        one.cause,
+        one.correlation,
+        orjson.dumps(one.basis).decode() if one.basis else None,
+        orjson.dumps(one.data).decode(),
+    )
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at else None
+
+
+def _is_damage(text: str) -> bool:
+    telling = (
+        "not a valid DuckDB",
+        "serializ",
+        "version",
+        "corrupt",
+        "checksum",
+        "Could not read",
+        "WAL",
+    )
+    return any(word.lower() in text.lower() for word in telling)
