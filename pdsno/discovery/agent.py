@@ -40,6 +40,7 @@ _AUTH: dict[str, type[BaseAuthKey]] = {
 }
 _PRIVACY: dict[str, type[BasePrivKey]] = {"DES": DesKey, "AES": Aes128Key}
 _REPETITIONS = 24  # rows of short columns that fill one Ethernet frame
+_FEW = 8  # where most agents have fewer rows: what is read beyond a column is read for nothing
 _BUDGET = 30  # requests' time-outs: no agent holds a place among the many for longer
 _ROWS_MAX = 65_536  # of one table: an agent that never ends is not believed
 
@@ -148,38 +149,44 @@ class Agent:
 
     async def _tables(self) -> None:
         """Read the tables, the ones that identify first; keep each as soon as it is there."""
-        serials = await self._column(mib.ENT_SERIAL)
-        classes = await self._column(mib.ENT_CLASS) if serials else {}
+        serials = await self._column(mib.ENT_SERIAL, rows=_FEW)
+        classes = await self._column(mib.ENT_CLASS, rows=_FEW) if serials else {}
         self._know(serial=mib.serial(classes, serials))
-        self._know(addresses=mib.own_addresses(await self._column(mib.IP_ADDRESS)))
+        self._know(addresses=mib.own_addresses(await self._column(mib.IP_ADDRESS, rows=_FEW)))
         known = mib.interfaces(await self._column(mib.IF_ENTRY, last=mib.IF_LAST_COLUMN))
         self._know(interfaces=known)
-        names = await self._column(mib.IF_NAME)
+        names = await self._column(mib.IF_NAME, rows=len(known) + 1)
         if names or not known:
-            speeds = await self._column(mib.IF_HIGH_SPEED)
-            aliases = await self._column(mib.IF_ALIAS)
+            speeds = await self._column(mib.IF_HIGH_SPEED, rows=len(names) + 1)
+            aliases = await self._column(mib.IF_ALIAS, rows=len(names) + 1)
             self._know(interfaces=mib.extended(known, names, speeds, aliases))
 
     def _know(self, **found: object) -> None:
         assert self._report is not None  # noqa: S101  tables are asked for after the identity
         self._report = replace(self._report, **found)  # type: ignore[arg-type]
 
-    async def _column(self, oid: str, last: int | None = None) -> dict[str, mib.Value]:
-        """Walk a column, or the columns of an entry up to `last`; empty where there is none."""
-        rows: dict[str, mib.Value] = {}
-        walk: AsyncIterator[tuple[str, mib.Value]] = self._session.getbulk(oid)
-        while len(rows) < _ROWS_MAX:
+    async def _column(
+        self, oid: str, last: int | None = None, rows: int = _REPETITIONS
+    ) -> dict[str, mib.Value]:
+        """Walk a column, or the columns of an entry up to `last`; empty where there is none.
+
+        `rows` is how many the agent is asked for at a time.
+        """
+        found: dict[str, mib.Value] = {}
+        walk: AsyncIterator[tuple[str, mib.Value]]
+        walk = self._session.getbulk(oid, min(rows, _REPETITIONS))
+        while len(found) < _ROWS_MAX:
             try:
                 name, value = await self._patiently(walk.__anext__)
             except StopAsyncIteration:
                 break
             instance = name[len(oid) + 1 :]
-            if instance in rows:
+            if instance in found:
                 raise SnmpError(f"the walk of {oid} comes back to {name}")
             if last is not None and int(instance.partition(".")[0] or 0) > last:
                 break
-            rows[instance] = value
-        return rows
+            found[instance] = value
+        return found
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         for _ in range(self._plan.retries):

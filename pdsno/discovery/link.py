@@ -17,6 +17,8 @@ from sys import byteorder
 from pdsno.discovery.prefix import Targets
 
 _PROC = Path("/proc/net")
+_TABLE_MAX = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+_TABLE_MAX_DEFAULT = 1024
 _RTF_UP, _RTF_GATEWAY, _RTF_REJECT = 0x1, 0x2, 0x200
 _SIOCGIFFLAGS, _SIOCGIFHWADDR = 0x8913, 0x8927
 _IFF_UP, _IFF_LOOPBACK, _IFF_NOARP = 0x1, 0x8, 0x80
@@ -106,6 +108,14 @@ def neighbors(targets: Targets) -> dict[int, Neighbor]:
     """Give the complete entries of the kernel's neighbor table inside `targets`."""
     text = (_PROC / "arp").read_text(encoding="ascii", errors="replace")
     return {address: entry for address, entry in neighbor_entries(text) if address in targets}
+
+
+def neighbors_max() -> int:
+    """Give how many neighbors the kernel can hold; its default where a namespace does not say."""
+    try:
+        return int(_TABLE_MAX.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return _TABLE_MAX_DEFAULT
 
 
 def neighbor_entries(text: str) -> Iterator[tuple[int, Neighbor]]:

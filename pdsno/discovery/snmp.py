@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from gufo.snmp import User
@@ -17,6 +18,7 @@ class Interviews:
 
     def __init__(self, plan: SweepPlan, pace: Pace) -> None:
         self._plan = plan
+        self._brief = replace(plan, retries=0, snmp_timeout_s=plan.deadline_s)
         self._policer = PacePolicer(pace)
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[int | None] = asyncio.Queue()
@@ -65,18 +67,21 @@ class Interviews:
         for credential in (*likely, *(c for c in self.credentials if c not in likely)):
             if credential not in likely and (first is None or first.reason != "AGENT_REFUSED"):
                 break
-            outcome = await self._ask(address, credential, engine_id)
+            plan = self._plan if credential in likely else self._brief
+            outcome = await self._ask(address, credential, engine_id, plan)
             if outcome.report is not None:
                 return outcome
             first = first or outcome
         return first or Outcome(None, "AGENT_REFUSED", "the agent answers to no credential we have")
 
-    async def _ask(self, address: int, credential: SnmpCredential, engine_id: bytes) -> Outcome:
+    async def _ask(
+        self, address: int, credential: SnmpCredential, engine_id: bytes, plan: SweepPlan
+    ) -> Outcome:
         try:
             agent = Agent(
                 address,
                 credential,
-                self._plan,
+                plan,
                 self._policer,
                 user=self._users.get(credential.name),
                 engine_id=engine_id,

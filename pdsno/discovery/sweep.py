@@ -17,7 +17,7 @@ from typing import Literal
 from pdsno.discovery.arp import ArpProber, Sighting, off_link
 from pdsno.discovery.icmp import IcmpProber
 from pdsno.discovery.knock import Knocker
-from pdsno.discovery.link import Link, Neighbor, links, mac_text, neighbors, own
+from pdsno.discovery.link import Link, Neighbor, links, mac_text, neighbors, neighbors_max, own
 from pdsno.discovery.pace import Pace
 from pdsno.discovery.plan import (
     PROBES,
@@ -86,7 +86,6 @@ class _Sweep:
         self._known: dict[int, Neighbor] | None = None  # before the sweep, where ARP is not ours
         self._rtt_ms: dict[int, float] = {}
         self._knocker: Knocker | None = None
-        self._stopped = False
 
     def prepare(self) -> None:
         """Open the sockets; in a thread, because it imports and reads files."""
@@ -133,7 +132,6 @@ class _Sweep:
 
     def stop(self) -> None:
         """End every thread within milliseconds; harmless when they have ended."""
-        self._stopped = True
         for volley in (*self.scouts, *self.followers):
             volley.stop()
 
@@ -165,10 +163,24 @@ class _Sweep:
             failures += volley.failures
         if self._knocker:
             failures += self._knocker.failures()
+        failures += self._crowding(failures)
         order = {probe: rank for rank, probe in enumerate(PROBES)}
         failures.sort(key=lambda f: (order[f.probe], int(f.address) if f.address else -1))
         hosts = (self._host(address, after, seen) for address in sorted(everyone))
         return SweepResult(tuple(hosts), tuple(failures), len(self.targets), duration_ms)
+
+    def _crowding(self, failures: list[ProbeFailure]) -> list[ProbeFailure]:
+        """Say so if agents may have fallen silent because the kernel had no room for them."""
+        agents = sum(address in self._on_link for address in self.interviews.answers)
+        room = neighbors_max()
+        silent = any(failure.reason == "AGENT_TIMEOUT" for failure in failures)
+        if not silent or agents < room:
+            return []
+        detail = (
+            f"{agents} agents on the link, and the kernel's neighbor table holds {room}: "
+            "raise net.ipv4.neigh.default.gc_thresh3"
+        )
+        return [ProbeFailure("snmp", "FAILED", detail)]
 
     def _host(self, address: int, after: dict[int, Neighbor], seen: set[int]) -> HostReport:
         answered: set[Probe] = set()
@@ -194,8 +206,8 @@ class _Sweep:
             except PermissionError:
                 self._known = neighbors(self._on_link)
                 detail = (
-                    "no CAP_NET_RAW: the kernel's neighbor table is used instead, and holds only "
-                    "whom another probe made it ask"
+                    "no CAP_NET_RAW: the kernel's neighbor table is used instead; it knows whom "
+                    f"another probe asked, at most {neighbors_max()} at a time"
                 )
                 self.failures.append(ProbeFailure("arp", "NOT_PERMITTED", detail))
                 return

@@ -44,6 +44,7 @@ class Schedule:
         self._waiting: deque[tuple[float, int, int]] = deque()  # due, address, how often asked
         self.answered: set[int] = set()
         self.asked = 0
+        self.refused: set[int] = set()  # by the kernel, so that nobody will answer
 
     def feed(self, addresses: Iterable[int]) -> None:
         """Add addresses found elsewhere; each may be fed once."""
@@ -74,7 +75,8 @@ class Schedule:
         closed = not self._open
         if self._fed or not self._exhausted:
             return 0.0
-        if not self._waiting or len(self.answered) >= self.asked:
+        settled = len(self.answered) + len(self.refused - self.answered)
+        if not self._waiting or settled >= self.asked:
             return None if closed else _LONG_S
         return max(0.0, self._waiting[0][0] - now)
 
@@ -182,8 +184,8 @@ class Volley:
                 batch = self.schedule.next(perf_counter(), self._slice)
                 if batch:
                     self._listen(self._pace.reserve(len(batch) * self.prober.packets))
-                    self._send(batch)
-                    self.schedule.sent(batch, perf_counter())
+                    sent = self._send(batch)
+                    self.schedule.sent(sent, perf_counter())
                     self._receive()
                     continue
                 idle_s = self.schedule.idle_s(perf_counter())
@@ -224,10 +226,12 @@ class Volley:
             else:
                 self._receive()
 
-    def _send(self, batch: list[tuple[int, int]]) -> None:
+    def _send(self, batch: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Ask each of `batch`, and give those that the kernel did not refuse for good."""
+        sent: list[tuple[int, int]] = []
         for address, tries in batch:
             if self._stop.is_set():
-                return
+                break
             for _ in range(_PATIENCE):
                 try:
                     self.prober.send(address, tries)
@@ -236,7 +240,11 @@ class Volley:
                         self._stop.wait(_TICK_S)
                         continue
                     self._refusals.add(address, error.errno or 0)
+                    self.schedule.refused.add(address)
+                    break
+                sent.append((address, tries))
                 break
+        return sent
 
 
 def widen(sock: socket.socket) -> None:
