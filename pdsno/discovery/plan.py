@@ -38,6 +38,7 @@ class SweepPlan:
     snmp_port: int = 161
     snmp_timeout_s: float = 2.0  # per request to one agent
     snmp_concurrency: int = 128
+    snmp_tables: bool = True  # interfaces, serial and addresses too, not the identity alone
 
 
 @dataclass(frozen=True, slots=True)
