@@ -90,7 +90,7 @@ class EmbeddedServer:
                 stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
                 env=environment,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
                 start_new_session=True,
             )
         deadline = time.monotonic() + within_s
@@ -172,6 +172,6 @@ class EmbeddedServer:
         await self.stop()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
