@@ -66,7 +66,7 @@ class Agent:
                 content = kind(pdu, now, room)
             else:
                 return None  # responses, traps and reports are not for an agent
-        except PyAsn1Error:
+        except (PyAsn1Error, OverflowError):  # the latter for lengths beyond any memory
             return None
         return tlv(
             0x30,
