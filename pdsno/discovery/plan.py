@@ -30,14 +30,15 @@ class SweepPlan:
     prefixes: tuple[IPv4Network, ...]
     exclude: tuple[IPv4Network, ...] = ()
     probes: frozenset[Probe] = frozenset(PROBES)
-    rate_pps: int = 1000          # packets per second, over all probes of the sweep together
-    burst: int = 64               # packets that may leave at once
-    deadline_s: float = 1.0       # how long a round waits after its last packet
-    retries: int = 1              # rounds after the first, only to what has not answered
+    rate_pps: int = 1000  # packets per second, over all probes of the sweep together
+    burst: int = 64  # packets that may leave at once
+    deadline_s: float = 1.0  # how long a round waits after its last packet
+    retries: int = 1  # rounds after the first, only to what has not answered
     credentials: tuple[SnmpCredential, ...] = ()
     snmp_port: int = 161
-    snmp_timeout_s: float = 2.0   # per request to one agent
+    snmp_timeout_s: float = 2.0  # per request to one agent
     snmp_concurrency: int = 128
+    snmp_tables: bool = True  # interfaces, serial and addresses too, not the identity alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +52,30 @@ class InterfaceReport:
     if_type: int | None = None
     mtu: int | None = None
     speed_bps: int | None = None
-    mac: str | None = None        # aa:bb:cc:dd:ee:ff
-    admin_status: str | None = None   # up, down, testing
-    oper_status: str | None = None    # up, down, testing, unknown, dormant, notPresent, lowerLayerDown
+    mac: str | None = None  # aa:bb:cc:dd:ee:ff
+    admin_status: str | None = None  # up, down, testing
+    oper_status: str | None = (
+        None  # up, down, testing, unknown, dormant, notPresent, lowerLayerDown
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class SnmpReport:
     """What one agent said; None where it does not offer the object."""
 
-    credential: str               # the name of the credential it accepted
+    credential: str  # the name of the credential it accepted
     sys_descr: str | None = None
     sys_object_id: str | None = None
     sys_name: str | None = None
     sys_location: str | None = None
     sys_contact: str | None = None
     uptime_s: float | None = None
-    engine_id: str | None = None      # hex, SNMP-FRAMEWORK-MIB::snmpEngineID
-    serial: str | None = None         # entPhysicalSerialNum of the chassis, else the first there is
-    chassis_id: str | None = None     # hex, LLDP-MIB::lldpLocChassisId
-    chassis_id_subtype: int | None = None   # LldpChassisIdSubtype
-    base_mac: str | None = None       # BRIDGE-MIB::dot1dBaseBridgeAddress
-    addresses: tuple[str, ...] = ()   # its own IPv4 addresses (ipAdEntAddr), loopback left out
+    engine_id: str | None = None  # hex, SNMP-FRAMEWORK-MIB::snmpEngineID
+    serial: str | None = None  # entPhysicalSerialNum of the chassis, else the first there is
+    chassis_id: str | None = None  # hex, LLDP-MIB::lldpLocChassisId
+    chassis_id_subtype: int | None = None  # LldpChassisIdSubtype
+    base_mac: str | None = None  # BRIDGE-MIB::dot1dBaseBridgeAddress
+    addresses: tuple[str, ...] = ()  # its own IPv4 addresses (ipAdEntAddr), loopback left out
     interfaces: tuple[InterfaceReport, ...] = ()
 
 
@@ -82,8 +85,8 @@ class HostReport:
 
     address: IPv4Address
     answered: frozenset[Probe]
-    mac: str | None = None        # by ARP, or from the kernel's neighbor table
-    rtt_ms: float | None = None   # by ICMP
+    mac: str | None = None  # by ARP, or from the kernel's neighbor table
+    rtt_ms: float | None = None  # by ICMP
     snmp: SnmpReport | None = None
 
 
@@ -93,16 +96,16 @@ class ProbeFailure:
 
     probe: Probe
     reason: Literal[
-        "NOT_PERMITTED",      # no privilege for raw sockets; what was used instead is in detail
-        "NOT_ON_LINK",        # ARP asked for a prefix that is on no link of this machine
-        "NO_ROUTE",           # the kernel refuses to send there
-        "AGENT_TIMEOUT",      # an agent that had answered stopped answering
-        "AGENT_MALFORMED",    # an agent sent what is not SNMP, or not what was asked for
-        "AGENT_REFUSED",      # an agent rejects every credential we have
-        "FAILED",             # anything else the operating system said
+        "NOT_PERMITTED",  # no privilege for raw sockets; what was used instead is in detail
+        "NOT_ON_LINK",  # ARP asked for a prefix that is on no link of this machine
+        "NO_ROUTE",  # the kernel refuses to send there
+        "AGENT_TIMEOUT",  # an agent that had answered stopped answering
+        "AGENT_MALFORMED",  # an agent sent what is not SNMP, or not what was asked for
+        "AGENT_REFUSED",  # an agent rejects every credential we have
+        "FAILED",  # anything else the operating system said
     ]
     detail: str
-    address: IPv4Address | None = None   # None: the whole probe, not one host
+    address: IPv4Address | None = None  # None: the whole probe, not one host
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class SweepResult:
 
     hosts: tuple[HostReport, ...]
     failures: tuple[ProbeFailure, ...]
-    probed: int                   # addresses asked, exclusions left out
+    probed: int  # addresses asked, exclusions left out
     duration_ms: float
 
 
