@@ -58,7 +58,7 @@ def links(targets: Targets) -> list[Link]:
     """Split off what of `targets` is on an Ethernet link; own addresses are not among them."""
     rest = targets - own() - _LOOPBACK
     spans: dict[str, Targets] = {}
-    text = (_PROC / "route").read_text(encoding="ascii", errors="replace")
+    text = _read(_PROC / "route")
     for route in sorted(routes(text), key=lambda r: r.prefix.prefixlen, reverse=True):
         here = rest & Targets.under([route.prefix])
         rest = rest - here
@@ -88,7 +88,7 @@ def routes(text: str) -> Iterator[Route]:
 
 def own() -> Targets:
     """Give the addresses the kernel takes for its own; a local prefix counts with all of it."""
-    text = (_PROC / "fib_trie").read_text(encoding="ascii", errors="replace")
+    text = _read(_PROC / "fib_trie")
     return Targets.under(local_prefixes(text))
 
 
@@ -106,15 +106,15 @@ def local_prefixes(text: str) -> list[IPv4Network]:
 
 def neighbors(targets: Targets) -> dict[int, Neighbor]:
     """Give the complete entries of the kernel's neighbor table inside `targets`."""
-    text = (_PROC / "arp").read_text(encoding="ascii", errors="replace")
+    text = _read(_PROC / "arp")
     return {address: entry for address, entry in neighbor_entries(text) if address in targets}
 
 
 def neighbors_max() -> int:
     """Give how many neighbors the kernel can hold; its default where a namespace does not say."""
     try:
-        return int(_TABLE_MAX.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        return int(_read(_TABLE_MAX))
+    except ValueError:
         return _TABLE_MAX_DEFAULT
 
 
@@ -135,6 +135,14 @@ def neighbor_entries(text: str) -> Iterator[tuple[int, Neighbor]]:
 def mac_text(mac: bytes) -> str:
     """Write a MAC as aa:bb:cc:dd:ee:ff."""
     return mac.hex(":")
+
+
+def _read(path: Path) -> str:
+    """Read a table; one that is hidden from us is taken for empty."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _link(ifname: str, targets: Targets) -> Link | None:
