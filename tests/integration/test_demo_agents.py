@@ -21,8 +21,10 @@ from pysnmp.hlapi.v1arch.asyncio import (
 )
 
 from cli.demo.device import Inventory
-from cli.demo.inventory import LATER, NOW, PORT
+from cli.demo.inventory import LATER, NOW, PORT, PREFIXES
 from cli.demo.mib import engine_id
+from pdsno.discovery.plan import SnmpCredential, SweepPlan
+from pdsno.discovery.sweep import sweep
 
 SYS_DESCR, SYS_NAME = "1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.5.0"
 SYS_CONTACT, SYS_LOCATION = "1.3.6.1.2.1.1.4.0", "1.3.6.1.2.1.1.6.0"
@@ -230,3 +232,25 @@ async def test_toml_is_read_like_json(tmp_path):
     finally:
         process.terminate()
         await process.communicate()
+
+
+async def test_a_sweep_of_both_prefixes_finds_the_network_as_the_inventory_has_it(agents):
+    credential = SnmpCredential(name="demo", version="2c", community=NOW.community)
+    result = await sweep(
+        SweepPlan(
+            prefixes=PREFIXES,
+            probes=frozenset({"snmp"}),
+            credentials=(credential,),
+            snmp_port=PORT,
+        )
+    )
+    assert result.failures == ()
+    found = {host.address: host.snmp for host in result.hosts}
+    assert found.keys() == {device.address for device in NOW.agents}
+    for device in NOW.agents:
+        told = found[device.address]
+        assert (told.sys_name, told.serial) == (device.sys_name, device.serial)
+        assert told.base_mac == device.base_mac
+        assert [(row.ifname, row.mac, row.speed_bps) for row in told.interfaces] == [
+            (row.ifname, row.mac, row.speed_bps) for row in device.interfaces
+        ]
