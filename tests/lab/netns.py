@@ -1,7 +1,8 @@
 """Network namespaces for the lab: made for one run, entered by the main thread, removed at its end.
 
-A namespace is called pdsno-lab-<pid>-<label>. The next run removes those whose pid is gone, so a
-run that was killed leaves nothing behind for long. Daemons die with the thread that started them.
+A namespace is called pdsno-lab-<pid>-<label>. A run that was killed takes its daemons with it, save
+lldpd, whose change of user makes the kernel forget that wish; the next run removes the namespaces
+whose pid is gone, and what still runs in them.
 """
 
 import ctypes
@@ -47,7 +48,7 @@ class Namespace:
                 _setns(home.fileno())
 
     def start(self, *command: object, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-        """Start a program here, with a /run of its own; it ends when this thread does."""
+        """Start a program here, with a /run of its own; it is to end when this thread does."""
         script = 'mount -t tmpfs lab /run && mkdir -p /run/lldpd && exec "$@"'
         with log.open("ab") as output:
             return subprocess.Popen(
