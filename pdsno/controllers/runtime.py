@@ -150,8 +150,8 @@ def nats_url(home: Home) -> str:
     settings = home.settings
     if settings.nats_url:
         return settings.nats_url
-    running = home.run / "nats.url"        # the embedded server may be on any free port
-    if settings.nats_port == 0 and running.exists():
+    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
+    if running.exists():
         return running.read_text().strip()
     return f"nats://127.0.0.1:{settings.nats_port}"
 
