@@ -76,6 +76,8 @@ class Connection:
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
             await self.client.flush(timeout=2)
         await self.client.close()
+        for tell in list(self.on_reconnect):  # whoever waits for events waits in vain
+            tell()
 
     async def api(self, subject: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the JetStream API and return its answer, errors included."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import shutil
@@ -53,6 +54,7 @@ class EmbeddedServer:
         self._config = config or find_config()
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._said_before = 0  # bytes of the log file that earlier runs wrote
         self.log_file = store / "server.log"
 
     @property
@@ -80,6 +82,7 @@ class EmbeddedServer:
         environment["PDSNO_NATS_LISTEN"] = f"{self._host}:{self._port or -1}"
         environment["PDSNO_NATS_STORE"] = str(self._store)
         with self.log_file.open("ab") as output:
+            self._said_before = output.tell()
             self._process = await asyncio.create_subprocess_exec(
                 str(find_binary()),
                 "-c",
@@ -90,7 +93,7 @@ class EmbeddedServer:
                 stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
                 env=environment,
-                preexec_fn=_end_with_parent,
+                preexec_fn=functools.partial(_end_with_parent, os.getpid()),
                 start_new_session=True,
             )
         deadline = time.monotonic() + within_s
@@ -126,7 +129,8 @@ class EmbeddedServer:
         return False
 
     def _last_words(self) -> str:
-        lines = self.log_file.read_text(errors="replace").splitlines()
+        said = self.log_file.read_bytes()[self._said_before :]
+        lines = said.decode(errors="replace").splitlines()
         telling = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
         return telling[-1] if telling else "it said nothing"
 
@@ -172,6 +176,8 @@ class EmbeddedServer:
         await self.stop()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before it could be watched
+            os._exit(1)
