@@ -345,6 +345,8 @@ def _validate(wire: str, data: dict[str, Any]) -> Event:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise _RefusedError("MALFORMED_DATA", f"{where}: {first['msg']}") from error
+    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
+        raise _RefusedError("MALFORMED_DATA", "nested too deeply") from error
 
 
 _FIELDS: dict[str, type] = {

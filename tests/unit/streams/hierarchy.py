@@ -1,6 +1,7 @@
 """A small hierarchy to read and write a log with: fixed keys, ids counted up, a clock that is set."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -137,7 +138,7 @@ def reseal(sealed: Sealed, by: str, **changes: object) -> Sealed:
     head, _, body = sealed.raw.partition(b"\n\n")
     text = orjson.loads(body) | changes
     text = {name: value for name, value in text.items() if value is not ...}
-    return with_body(sealed, by, orjson.dumps(text), signed=b"ed25519" in head)
+    return with_body(sealed, by, json.dumps(text).encode(), signed=b"ed25519" in head)
 
 
 def with_body(sealed: Sealed, by: str, body: bytes, *, signed: bool = False) -> Sealed:
