@@ -93,7 +93,7 @@ class EmbeddedServer:
                 stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
                 env=environment,
-                preexec_fn=functools.partial(_end_with_parent, os.getpid()),
+                preexec_fn=functools.partial(end_with_parent, os.getpid()),
                 start_new_session=True,
             )
         deadline = time.monotonic() + within_s
@@ -176,7 +176,7 @@ class EmbeddedServer:
         await self.stop()
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it ended before it could be watched
