@@ -25,7 +25,7 @@ from nats.aio.msg import Msg
 
 from streams import topology
 from streams.clock import to_wire, utc_now
-from streams.connection import Connection
+from streams.connection import Connection, RefusedError
 from streams.envelope import Sealed
 from streams.errors import (
     ConflictError,
@@ -64,7 +64,7 @@ class Appender:
                 seqs = await self._once(events, expect, again=again)
                 why = "the server keeps asking for another try"
             except LogUnreachableError as error:
-                if self._connection.client.is_closed:
+                if self._connection.client.is_closed or isinstance(error, RefusedError):
                     raise
                 seqs, why = None, str(error)
             if seqs is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from streams.envelope import Sealed
 from streams.log import Delivery, Log, Recorded
@@ -20,6 +20,15 @@ def many(count: int, prefix: str = "e", subject: str = "thing.a") -> list[Sealed
 
 def raws(events: list[Sealed]) -> list[bytes]:
     return [event.raw for event in events]
+
+
+async def eventually(holds: Callable[[], bool], what: str, *, within_s: float = 10) -> None:
+    """Wait for a condition with a deadline."""
+    for _ in range(int(within_s / 0.02)):
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{what}: not within {within_s} s")
 
 
 async def everything(log: Log, **more: object) -> list[Recorded]:

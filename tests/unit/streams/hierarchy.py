@@ -1,4 +1,4 @@
-"""A small hierarchy to read and write a log with: fixed keys, ids counted up, a clock that is set."""
+"""A small hierarchy to read and write a log with: fixed keys, ids counted up, a set clock."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def region_of(scope: str) -> KeyFile:
 
 
 def key_of(controller_id: str) -> KeyFile:
-    """The key of a controller; the global one signs with the root's key."""
+    """Make the key of a controller; the global one signs with the root's key."""
     name = parse_controller(controller_id)
     seed = ROOT.signing_seed if name.role == "global" else secret(controller_id)
     return replace(controller_file(region_of(name.scope), controller_id), signing_seed=seed)
@@ -99,7 +99,7 @@ class World:
         ]
 
     def admitted_reader(self, *held: KeyFile) -> Reader:
-        """A reader to whom everybody of zone-a is admitted."""
+        """Make a reader to whom everybody of zone-a is admitted."""
         reader = self.reader(*held)
         self.admit(reader, RC_A, LC_A1, LC_A2, OPERATOR)
         return reader

@@ -650,7 +650,7 @@ def test_one_flipped_byte_is_enough_to_be_refused(sealed, held, place, flip):
     world = World()
     reader = world.admitted_reader(*held)
     raw = bytearray(sealed.raw)
-    # a holder of no key judges by the signature alone: what the MAC's line says is not covered by it
+    # who holds no key judges by the signature alone, and that does not cover the MAC's line
     begin = 0 if reader._keyring.mac_key(take_apart(sealed.raw).key_id) else raw.index(b"\n") + 1
     raw[begin + place % (len(raw) - begin)] ^= flip
     assert judged(world, reader, replace(sealed, raw=bytes(raw))) != "Accepted"
@@ -663,7 +663,9 @@ def _spliced(parts: list[bytes]) -> bytes:
 pieces = [piece for one in PLACES for piece in (one.raw, *one.raw.split(b"\n"), *one.raw.split())]
 
 
-@given(st.one_of(st.binary(), st.lists(st.one_of(st.sampled_from(pieces), st.binary())).map(_spliced)))
+@given(
+    st.one_of(st.binary(), st.lists(st.one_of(st.sampled_from(pieces), st.binary())).map(_spliced))
+)
 def test_random_bytes_get_a_verdict(raw):
     world = World()
     reader = world.admitted_reader()
