@@ -71,7 +71,7 @@ def event(
     """Declare an event class and enter it in the registry under its wire name."""
 
     def enter(cls: type[E]) -> type[E]:
-        cls.declared = Declaration(
+        declared = Declaration(
             name,
             version,
             subject,
@@ -80,12 +80,13 @@ def event(
             owned=owned,
             instants=tuple(n for n, f in cls.model_fields.items() if _is_instant(f.annotation)),
         )
-        strangers = set(cls.declared.tokens) - set(cls.model_fields)
+        strangers = set(declared.tokens) - set(cls.model_fields)
         if strangers or (owned and "controller_id" not in cls.model_fields):
             raise ValueError(f"{name} has no {', '.join(strangers) or 'controller_id'}")
-        if cls.declared.wire in REGISTRY:
-            raise ValueError(f"{cls.declared.wire} is declared twice")
-        REGISTRY[cls.declared.wire] = cls
+        if declared.wire in REGISTRY:
+            raise ValueError(f"{declared.wire} is declared twice")
+        cls.declared = declared
+        REGISTRY[declared.wire] = cls
         return cls
 
     return enter
