@@ -1,6 +1,6 @@
 """The connection to NATS: requests, and what is no event (heartbeats, queries, progress).
 
-With jetstream.py the only place that imports nats.
+With append.py and pull.py the only place that imports nats.
 """
 
 import asyncio
