@@ -30,7 +30,7 @@ class Supervisor:
         self._tell = tell
         self._server: EmbeddedServer | None = None
         self._children: dict[str, asyncio.subprocess.Process] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.url = home.settings.nats_url
 
     def names(self) -> list[str]:
@@ -48,8 +48,20 @@ class Supervisor:
             self.url = self._server.url
         (self._home.run / "nats.url").write_text(self.url + "\n")
         for name in self.names():
-            self._tasks.append(asyncio.create_task(self._keep(name)))
+            await self.resume(name)
         await self._ready()
+
+    async def kill(self, name: str) -> None:
+        """End a process with SIGKILL and leave it so until `resume`."""
+        self._tasks.pop(name).cancel()
+        child = self._children[name]
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+
+    async def resume(self, name: str) -> None:
+        """Start a process, and keep it running."""
+        self._tasks[name] = asyncio.create_task(self._keep(name))
 
     def _take(self) -> None:
         """Claim the home for this process; HomeError when another runs it."""
@@ -105,9 +117,9 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop everything in the order that loses nothing: controllers, the NIB, then the server."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for child in self._children.values():
             if child.returncode is None:
                 child.send_signal(signal.SIGTERM)
