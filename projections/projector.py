@@ -1,7 +1,7 @@
 """From log to NIB: read each scope in order, judge every event, fold batch by batch.
 
-Reading goes on while a batch is judged and folded in a thread of its own. Deciders and queries wait here
-for a position ("read your own write").
+Reading goes on while a batch is judged and folded in a thread of its own. Deciders and queries wait
+here for a position ("read your own write").
 """
 
 import asyncio
@@ -141,7 +141,8 @@ class Projector:
                 )
         except TimeoutError as error:
             raise NibError(
-                f"the NIB did not reach {dict(wanted)} within {within_s:g} s; it is at {self.position}",
+                f"the NIB did not reach {dict(wanted)} within {within_s:g} s;"
+                f" it is at {self.position}",
                 hint="it may still be catching up: pdsno nib status",
             ) from error
 

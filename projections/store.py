@@ -1,7 +1,7 @@
 """The NIB's DuckDB file: opened, checked, folded into, queried, thrown away.
 
-One process holds the file. A file made with other tables or another DuckDB is deleted and made again,
-since everything in it comes from the log.
+One process holds the file. A file made with other tables or another DuckDB is deleted and made
+again, since everything in it comes from the log.
 """
 
 import contextlib
@@ -169,7 +169,7 @@ class Store:
         return {row[0]: Checkpoint(row[0], row[1], _aware(row[2]), *row[3:]) for row in rows}
 
     def bind(self, scope: str, created_at: datetime, head: int) -> int:
-        """Tie a scope to its log and return where to read on; NibAheadError when they do not fit."""
+        """Tie a scope to its log, return where to read on; NibAheadError when they do not fit."""
         created = created_at.astimezone(UTC).replace(tzinfo=None)
         with self._lock:
             self._connection.execute(
@@ -218,7 +218,7 @@ class Store:
         reader.restore((Admission(*row) for row in admissions), recent)
 
     def apply(self, verdicts: Sequence[Verdict]) -> None:
-        """Fold the next events of one scope, in their order: tables and checkpoint, all or nothing."""
+        """Fold the next events of one scope, in order: tables and checkpoint, all or nothing."""
         accepted = [_row(v) for v in verdicts if isinstance(v, Accepted)]
         rejected = [
             (
@@ -246,7 +246,8 @@ class Store:
                     _append(connection, "quarantined", rejected)
                 connection.execute(
                     "UPDATE checkpoint SET seq = ?, recorded_at = ?, accepted = accepted + ?,"
-                    " quarantined = quarantined + ?, unverifiable = unverifiable + ? WHERE scope = ?",
+                    " quarantined = quarantined + ?, unverifiable = unverifiable + ?"
+                    " WHERE scope = ?",
                     [
                         last.seq,
                         last.recorded_at.replace(tzinfo=None),

@@ -1,4 +1,4 @@
-"""One .sql file is one table of the NIB: what a row means, its definition, and how events fold into it."""
+"""One .sql file is one table of the NIB: what a row means, its definition, and its folds."""
 
 import hashlib
 import re
