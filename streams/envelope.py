@@ -143,6 +143,10 @@ class Signer:
             text["policyversion"] = one.policy_version
         if one.basis:
             text["basis"] = one.basis
+        for name in one.event.declared.instants:
+            instant = getattr(one.event, name)
+            if instant is not None and instant.utcoffset():
+                raise ValueError(f"{one.event.declared.name}: {name} is not in UTC")
         text["data"] = orjson.Fragment(one.event.model_dump_json())
         return orjson.dumps(text)
 

@@ -5,11 +5,13 @@ import base64
 import contextlib
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import nats.errors
 from nats.aio.msg import Msg
 
 from streams import topology
@@ -18,21 +20,24 @@ from streams.clock import from_wire
 from streams.connection import Connection
 from streams.envelope import Sealed
 from streams.errors import LogError, LogUnreachableError, TopologyError
-from streams.log import EVERYTHING, Delivery, Recorded
+from streams.log import EVERYTHING, Delivery, Recorded, patterns_in
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WINDOW = 4096  # events asked for at once when reading
 _WINDOW_BYTES = 8 * 1024 * 1024
 _EXPIRES_S = 20.0  # a request for events is renewed this often
+_PAUSE_S = 0.2
+_GIVE_UP_S = 30.0  # a read that gets nowhere for so long is over; following never is
 _NO_STREAM, _NO_MESSAGE, _NO_CONSUMER, _EXISTS = 10059, 10037, 10014, 10058
 
 
 class JetStreamLog:
     """The Log on a NATS server; see streams.log.Log for what each method promises."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, ack_wait_s: float = 30.0) -> None:
         self.connection = connection
         self._append = Appender(connection)
+        self._ack_wait_s = ack_wait_s  # work that is not acknowledged for so long goes to another
 
     async def prepare(self, scopes: Iterable[str], *, replicas: int = 1) -> None:
         """Create the streams that are missing; TopologyError when one is not what the log needs."""
@@ -76,10 +81,7 @@ class JetStreamLog:
         answer = await self.connection.api(f"STREAM.INFO.{name}")
         if "error" in answer:
             if answer["error"].get("err_code") == _NO_STREAM:
-                raise TopologyError(
-                    f"there is no log of {scope} on {self.connection.url} (stream {name})",
-                    hint="pdsno up, or pdsno run global, creates it",
-                )
+                raise topology.missing(scope, self.connection.url)
             raise LogError(f"stream {name}: {answer['error'].get('description')}")
         return answer
 
@@ -90,6 +92,8 @@ class JetStreamLog:
         if "error" in answer:
             if answer["error"].get("err_code") == _NO_MESSAGE:
                 return None
+            if answer["error"].get("err_code") == _NO_STREAM:
+                raise topology.missing(scope, self.connection.url)
             raise LogError(f"stream {name}: {answer['error'].get('description')}")
         return recorded_of(scope, answer["message"])
 
@@ -103,7 +107,7 @@ class JetStreamLog:
         async with contextlib.aclosing(self._resume(scope, after, subjects, head)) as batches:
             async for batch in batches:
                 if batch[-1].seq > head:
-                    batch = [one for one in batch if one.seq <= head]  # noqa: PLW2901
+                    batch = [one for one in batch if one.seq <= head]  # noqa: PLW2901  # cut
                 if batch:
                     yield batch
                 if not batch or batch[-1].seq == head:
@@ -121,17 +125,21 @@ class JetStreamLog:
         self, scope: str, after: int, subjects: Sequence[str], until: int | None
     ) -> AsyncGenerator[list[Recorded], None]:
         """Read on with a new consumer wherever one was lost."""
+        patterns, progress = patterns_in(scope, subjects), time.monotonic()
         while True:
-            pull = _Pull(self.connection, scope, after, subjects)
+            pull = _Pull(self.connection, scope, after, patterns)
             try:
                 async with contextlib.aclosing(pull.run(until=until)) as batches:
                     async for batch in batches:
                         yield batch
-                        after = batch[-1].seq
-            except (LogUnreachableError, _LostError):
-                if self.connection.client.is_closed:
-                    raise
-                await asyncio.sleep(0.2)
+                        after, progress = batch[-1].seq, time.monotonic()
+            except (LogUnreachableError, _LostError) as error:
+                lost_for = time.monotonic() - progress
+                if until is not None and lost_for > _GIVE_UP_S:
+                    raise LogUnreachableError(
+                        f"reading {scope} got nowhere for {lost_for:.0f} s: {error}"
+                    ) from error
+                await self._pause(error)
             else:
                 return
 
@@ -139,16 +147,23 @@ class JetStreamLog:
         self, scope: str, durable: str, subjects: Sequence[str]
     ) -> AsyncGenerator[list[Delivery], None]:
         """Share the events of some subjects among all workers of one durable name."""
+        patterns = patterns_in(scope, subjects)
         while True:
-            pull = _Pull(self.connection, scope, 0, subjects, durable=durable)
+            pull = _Pull(
+                self.connection, scope, 0, patterns, durable=durable, ack_wait_s=self._ack_wait_s
+            )
             try:
                 async with contextlib.aclosing(pull.deliveries()) as batches:
                     async for batch in batches:
                         yield batch
-            except (LogUnreachableError, _LostError):
-                if self.connection.client.is_closed:
-                    raise
-                await asyncio.sleep(0.2)
+            except (LogUnreachableError, _LostError) as error:
+                await self._pause(error)
+
+    async def _pause(self, error: LogError) -> None:
+        """Wait before another consumer is made; nothing is waited for when we closed ourselves."""
+        if self.connection.client.is_closed:
+            raise LogUnreachableError("the connection to the log is closed") from error
+        await asyncio.sleep(_PAUSE_S)
 
 
 class _LostError(LogError):
@@ -185,17 +200,18 @@ class _Pull:
         connection: Connection,
         scope: str,
         after: int,
-        subjects: Sequence[str],
+        patterns: Sequence[str],
         *,
         durable: str = "",
+        ack_wait_s: float = 30.0,
     ) -> None:
         self._connection = connection
         self._scope = scope
         self._stream = topology.stream_name(scope)
         self._after = after
         self._durable = durable
-        prefix = f"pdsno.{scope}."
-        self._filters = [s if s.startswith("pdsno.") else prefix + s for s in subjects]
+        self._ack_wait_s = ack_wait_s
+        self._patterns = list(patterns)
         self._buffer: list[Msg] = []
         self._arrived = asyncio.Event()
         self._requested = 0  # events still to come from the requests under way
@@ -227,9 +243,12 @@ class _Pull:
         client = self._connection.client
         await self._create(until)
         inbox = client.new_inbox()
-        subscription = await client.subscribe(
-            inbox, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
+        try:
+            subscription = await client.subscribe(
+                inbox, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise _LostError(f"the connection to {self._stream} was lost: {error}") from error
         window = 256 if self._durable else _WINDOW
         self._connection.on_reconnect.add(self._break)
         try:
@@ -243,12 +262,19 @@ class _Pull:
         finally:
             self._connection.on_reconnect.discard(self._break)
             if not client.is_closed:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(nats.errors.Error, OSError):
                     await subscription.unsubscribe()
-                    if not self._durable:
-                        await client.publish(
-                            f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b""
-                        )
+                    await self._leave()
+
+    async def _leave(self) -> None:
+        """Give back what nobody looked at; a consumer of our own is over."""
+        client = self._connection.client
+        if not self._durable:
+            await client.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b"")
+            return
+        for message in self._buffer:
+            if message.reply:
+                await client.publish(message.reply, b"-NAK")
 
     async def _next(self) -> tuple[list[Msg], bool]:
         """Wait for what comes, and tell whether nothing is left to read."""
@@ -276,7 +302,11 @@ class _Pull:
             "replay_policy": "instant",
         }
         if self._durable:
-            config |= {"durable_name": name, "ack_wait": int(30e9), "max_deliver": -1}
+            config |= {
+                "durable_name": name,
+                "ack_wait": int(self._ack_wait_s * 1e9),
+                "max_deliver": -1,
+            }
         else:
             config |= {
                 "deliver_policy": "by_start_sequence",
@@ -285,8 +315,8 @@ class _Pull:
                 "mem_storage": True,
                 "num_replicas": 1,
             }
-        if not any(f.endswith(".>") and f.count(".") == 2 for f in self._filters):
-            config["filter_subjects"] = self._filters
+        if self._patterns != [f"pdsno.{self._scope}.>"]:
+            config["filter_subjects"] = self._patterns
         answer = await self._connection.api(
             f"CONSUMER.CREATE.{self._stream}.{name}",
             {"stream_name": self._stream, "config": config, "action": ""},
@@ -295,11 +325,8 @@ class _Pull:
             code = answer["error"].get("err_code")
             why = f"cannot read {self._stream}: {answer['error'].get('description')}"
             if code == _NO_STREAM:
-                raise TopologyError(
-                    f"there is no log of {self._scope} on {self._connection.url}",
-                    hint="pdsno up, or pdsno run global, creates it",
-                )
-            raise LogUnreachableError(why)
+                raise topology.missing(self._scope, self._connection.url)
+            raise _LostError(why) if answer["error"].get("code") == 503 else LogError(why)
         self._consumer = name
         self._finite = until is not None
 
@@ -312,11 +339,14 @@ class _Pull:
         if not self._durable:
             request["max_bytes"] = _WINDOW_BYTES
         self._requested += window
-        await self._connection.client.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
-            json.dumps(request).encode(),
-            reply=inbox,
-        )
+        try:
+            await self._connection.client.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
+                json.dumps(request).encode(),
+                reply=inbox,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise _LostError(f"the connection to {self._stream} was lost: {error}") from error
 
     def _break(self) -> None:
         """Note that the server came back: what was asked of it before is forgotten there."""

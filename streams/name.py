@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import StringConstraints
 
 GLOBAL = "global"
+RESERVED = frozenset({"parked", "timer"})  # the streams beside the log are called so
 Role = Literal["global", "regional", "local", "operator"]
 ROLES: tuple[Role, ...] = ("global", "regional", "local", "operator")
 
@@ -52,6 +53,8 @@ def check_scope(text: str) -> str:
         raise ValueError(
             f"{text!r} is not a scope: a lower-case letter, then letters, digits, dashes"
         )
+    if text in RESERVED:
+        raise ValueError(f"{text!r} cannot be a scope: a stream beside the log is called so")
     return text
 
 

@@ -202,7 +202,7 @@ def _get(community: str) -> bytes:
     pdu = _request([(oid, v2c.Null("")) for oid in (SYS_OBJECT_ID, SYS_UPTIME)])
     message = v2c.Message()
     v2c.apiMessage.set_defaults(message)
-    v2c.apiMessage.set_community(message, community)
+    v2c.apiMessage.set_community(message, community.encode())
     v2c.apiMessage.set_pdu(message, pdu)
     return bytes(encoder.encode(message))
 

@@ -2,10 +2,9 @@
 
 A sender reserves its packets and is told how long to wait before they may leave. Reservations are
 served in the order they were made, so no probe starves another, and nobody sleeps in here: a thread
-waits on its sockets, a coroutine on its loop.
+waits on its sockets, a coroutine on its loop (`agent.PacePolicer`).
 """
 
-import asyncio
 from collections.abc import Callable
 from threading import Lock
 from time import perf_counter
@@ -40,9 +39,3 @@ class Pace:
             now = self._clock()
             self._full_at = max(self._full_at, now) + packets * self._interval_s
             return max(0.0, self._full_at - self._tolerance_s - now)
-
-    async def wait(self, packets: int = 1) -> None:
-        """Return when `packets` packets may leave."""
-        delay_s = self.reserve(packets)
-        if delay_s > 0:
-            await asyncio.sleep(delay_s)

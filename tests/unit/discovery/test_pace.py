@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdsno.discovery.agent import PacePolicer
 from pdsno.discovery.pace import Pace
 
 
@@ -69,12 +70,12 @@ def test_a_pace_that_would_send_nothing_is_refused(rate, burst):
 
 
 async def test_coroutines_that_share_a_pace_keep_its_rate_together():
-    pace = Pace(2000, 8)
+    policer = PacePolicer(Pace(2000, 8))
     started = perf_counter()
 
     async def take(count):
         for _ in range(count):
-            await pace.wait()
+            await policer.wait()
 
     await asyncio.gather(*(take(50) for _ in range(8)))
     assert 400 / (perf_counter() - started) <= 2000 * 1.05

@@ -1,0 +1,1 @@
+"""The network of `make demo`: real SNMP agents on loopback addresses."""

@@ -1,0 +1,194 @@
+"""pdsno discover: ask a local controller for a sweep, watch it, and print what it found."""
+
+import asyncio
+import getpass
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cli.context import Context
+from cli.run import parse_prefix
+from pdsno.controllers.edge import PROGRESS
+from pdsno.discovery.plan import PROBES
+from pdsno.errors import PrefixError, SweepError
+from pdsno.home import Home
+from pdsno.settings import LocalSettings
+from projections.nib import RemoteNib
+from streams.catalogue.sweep import SweepFailed, SweepFinished, SweepRequested
+from streams.connection import Connection
+from streams.envelope import Signer, draft_after
+from streams.event import fresh_id
+from streams.jetstream import JetStreamLog
+from streams.log import Recorded
+from streams.reader import Accepted, Reader
+
+_FOUND = """
+SELECT data->>'novelty' AS state, data->>'device_id' AS device_id, data->>'sys_name' AS sys_name,
+       data->>'$.addresses[*].address' AS addresses, data->>'vendor' AS vendor,
+       CAST(data->'changed' AS VARCHAR[]) AS changed
+FROM event WHERE scope = ? AND type = 'device.sighted' AND data->>'sweep_id' = ?
+UNION ALL
+SELECT 'missing', m.device_id, d.sys_name, d.addresses, d.vendor, []
+FROM (SELECT scope, unnest(CAST(data->'missed' AS VARCHAR[])) AS device_id FROM event
+      WHERE scope = ? AND type = 'sweep.covered' AND data->>'sweep_id' = ?) m
+JOIN device d ON d.scope = m.scope AND d.device_id = m.device_id
+ORDER BY ALL
+"""
+
+
+def discover(
+    context: typer.Context,
+    prefixes: Annotated[list[str], typer.Argument(help="What to sweep, like 192.0.2.0/24.")],
+    region: Annotated[str | None, typer.Option(help="Which region's controller sweeps.")] = None,
+    probe: Annotated[
+        list[str] | None, typer.Option(help="arp, icmp or snmp; again for more. Default: all.")
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Packets per second, all probes together.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="A prefix or address that is left alone; again for more.")
+    ] = None,
+    wait: Annotated[int, typer.Option(min=1, help="Seconds to wait for the end of the sweep.")] = 600,
+) -> None:
+    """Sweep prefixes now, and print what is new, changed and missing.
+
+    Example: pdsno discover 127.0.0.0/28 --probe icmp --probe snmp --rate 500
+    """
+    found = context.find_object(Context)
+    home = found.home
+    wanted = [parse_prefix(one) for one in prefixes]
+    for one in wanted:
+        if one.prefixlen < home.settings.sweep.prefix_len_min:
+            raise PrefixError(
+                f"{one} is wider than /{home.settings.sweep.prefix_len_min}, the widest allowed",
+                hint="sweep parts of it, or change prefix_len_min in pdsno.toml",
+            )
+    probes = list(dict.fromkeys(probe or home.settings.sweep.probes))
+    for name in probes:
+        if name not in PROBES:
+            raise typer.BadParameter(f"{name} is no probe; there are {', '.join(PROBES)}")
+    local = choose(home, wanted, region)
+    request = SweepRequested(
+        controller_id=local.id, sweep_id=fresh_id(), trigger="demand",
+        prefixes=[str(one) for one in wanted],
+        exclude=[str(parse_prefix(one)) for one in exclude or []],
+        probes=probes, rate_pps=rate or home.settings.sweep.rate_pps, requested_by=getpass.getuser(),
+    )
+    asyncio.run(_discover(found, local, request, wait))
+
+
+def choose(home: Home, wanted: Sequence[IPv4Network], region: str | None) -> LocalSettings:
+    """Find the local controller that sweeps these prefixes; SweepError when it is not one."""
+    fitting = [one for one in home.settings.local if region in {None, one.region}]
+    covering = [
+        one for one in fitting
+        if all(any(w.subnet_of(p) for p in one.prefixes) for w in wanted)
+    ]
+    allowed = [
+        one for one in fitting if all(any(w.subnet_of(p) for p in one.allowed) for w in wanted)
+    ]
+    for some in (covering, allowed):
+        if len(some) == 1 or (some and region is not None):
+            return some[0]
+    if not fitting:
+        raise SweepError(
+            f"no local controller in {region or 'this network'}",
+            hint=f"regions: {', '.join(home.settings.regions)}",
+        )
+    if not allowed:
+        raise PrefixError(
+            f"no local controller may sweep {', '.join(str(w) for w in wanted)}",
+            hint="its `allowed` prefixes are in pdsno.toml",
+        )
+    raise SweepError(
+        f"several local controllers could sweep that: {', '.join(one.id for one in allowed)}",
+        hint="name a region with --region",
+    )
+
+
+async def _discover(
+    found: Context, local: LocalSettings, request: SweepRequested, wait_s: int
+) -> None:
+    console = Console(stderr=True)
+    async with found.connection() as connection:
+        log = JetStreamLog(connection)
+        signer = Signer(found.home.operator(local.region))
+        draft = draft_after(request.sweep_id, request, local.region)
+        subject = request.subject(local.region)
+        sealed = signer.seal([draft])
+        head = (await log.append(sealed, {subject: 0}))[0]
+        watching = asyncio.create_task(_watch(connection, request.sweep_id, console))
+        try:
+            async with asyncio.timeout(wait_s):
+                seq, end = await _end(found.home, log, local.region, subject, head)
+        except TimeoutError as error:
+            raise SweepError(
+                f"{local.id} did not finish the sweep within {wait_s} s",
+                hint="is it running? pdsno controller list; the request stays until it expires",
+            ) from error
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        if isinstance(end, SweepFailed):
+            raise SweepError(f"the sweep failed: {end.reason}: {end.detail}")
+        rows = await RemoteNib(connection).query(
+            _FOUND, [local.region, request.sweep_id] * 2, wait_for={local.region: seq}
+        )
+    _print(rows.dicts(), console)
+    failed = f"; {', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}"
+    console.print(
+        f"{end.probed} addresses asked, {end.seen} devices: {end.new} new, {end.changed} changed,"
+        f" {end.missed} missing, in {end.duration_ms / 1000:.1f} s" + (failed if end.impaired else "")
+    )
+
+
+async def _end(
+    home: Home, log: JetStreamLog, scope: str, subject: str, after: int
+) -> tuple[int, SweepFinished | SweepFailed]:
+    """Wait for the verified end of the sweep."""
+    reader = Reader(home.reader_keyring())
+    async for batch in log.read(scope, subjects=["controller.*"]):
+        for one in batch:
+            reader.read(one)
+    async for batch in log.follow(scope, after=after, subjects=[subject]):
+        end = _ended(reader, batch)
+        if end is not None:
+            return end
+    raise AssertionError("a follower does not end")
+
+
+def _ended(
+    reader: Reader, batch: Sequence[Recorded]
+) -> tuple[int, SweepFinished | SweepFailed] | None:
+    for one in batch:
+        verdict = reader.read(one)
+        if isinstance(verdict, Accepted) and isinstance(verdict.event, SweepFinished | SweepFailed):
+            return one.seq, verdict.event
+    return None
+
+
+async def _watch(connection: Connection, sweep_id: str, console: Console) -> None:
+    """Draw the progress of each probe, on a terminal only."""
+    if not console.is_terminal:
+        return
+    columns = (TextColumn("{task.description:>5}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[answered]} answered"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, Any] = {}
+        async for _, raw in connection.listen(f"{PROGRESS}.{sweep_id}"):
+            one = orjson.loads(raw)
+            if one["probe"] not in tasks:
+                tasks[one["probe"]] = progress.add_task(one["probe"], total=one["total"], answered=0)
+            progress.update(tasks[one["probe"]], completed=one["done"], answered=one["answered"])
+
+
+def _print(rows: list[dict[str, Any]], console: Console) -> None:
+    for row in rows:
+        print(row)  # noqa: T201
+    del console

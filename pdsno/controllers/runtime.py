@@ -1,0 +1,161 @@
+"""One process: a role, signals, an orderly end. With cli/main.py the only place that catches PdsnoError."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from pdsno.controllers.archivist import Archivist
+from pdsno.controllers.central import Central
+from pdsno.controllers.edge import Edge
+from pdsno.controllers.regional import Regional
+from pdsno.controllers.seat import Seat, take_seat
+from pdsno.errors import NotFoundError, SettingsError
+from pdsno.home import GLOBAL_ID, Home
+from streams.connection import Connection
+from streams.errors import PdsnoError
+from streams.name import parse_controller
+
+_log = structlog.get_logger()
+NIB = "nib"
+
+
+def configure_logging(name: str, *, verbose: bool = False) -> None:
+    """Write one line per event on stderr: for people on a terminal, JSON elsewhere."""
+    on_terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.DEBUG if verbose else logging.INFO
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.bind_contextvars(process=name)
+
+
+async def run_role(home: Home, name: str, url: str) -> None:
+    """Run `nib` or the controller with this id until SIGTERM or SIGINT."""
+    connection = await _connect(url, name)
+    try:
+        if name == NIB:
+            archivist = Archivist(home, connection)
+            await _until_signal(archivist.run, archivist.close)
+            return
+        seat = await seat_of(home, name, connection)
+        role = parse_controller(name).role
+        work = {"global": Central, "regional": Regional, "local": Edge}[role](seat)
+        await _until_signal(work.run, seat.close)
+    finally:
+        await connection.close()
+
+
+async def seat_of(home: Home, controller_id: str, connection: Connection) -> Seat:
+    """Give a controller its seat, with the keys of its tier and no others."""
+    role, scope, _ = parse_controller(controller_id)
+    match role:
+        case "global":
+            held = [home.root()]
+        case "regional":
+            held = [home.region(scope)]
+        case "local" | "operator":
+            held = []
+    return await take_seat(home, controller_id, held, connection)
+
+
+async def _connect(url: str, name: str) -> Connection:
+    """Connect, patiently: a server that is just starting is no reason to give up at once."""
+    for attempt in range(10):
+        try:
+            return await Connection.open(url, name=name)
+        except PdsnoError as error:
+            if attempt == 9:
+                raise
+            _log.info("waiting for NATS", url=url, why=str(error))
+            await asyncio.sleep(0.5)
+    raise AssertionError("the loop returns or raises")
+
+
+async def _until_signal(work: Callable[[], Awaitable[None]], close: Callable[[], None]) -> None:
+    """Run until a signal; then let the work end where it is safe, and close."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    task = asyncio.ensure_future(work())
+    waiting = asyncio.create_task(stop.wait())
+    _log.info("running", pid=os.getpid())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            _log.info("stopping")
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    except* PdsnoError as group:
+        raise _first(group) from group
+    finally:
+        waiting.cancel()
+        await asyncio.to_thread(close)
+        _log.info("stopped")
+
+
+def _first(group: BaseExceptionGroup[PdsnoError]) -> PdsnoError:
+    """Pick the first error out of a group of groups."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, PdsnoError)
+    return error
+
+
+def controller_named(home: Home, role: str, region: str | None, controller_id: str | None) -> str:
+    """Find the controller that `pdsno run ROLE` means; NotFoundError lists what there is."""
+    if role == "global":
+        return GLOBAL_ID
+    if role == "nib":
+        return NIB
+    known = [one for one in home.settings.controllers() if one.startswith(role + ".")]
+    fitting = [
+        one for one in known
+        if (region is None or parse_controller(one).scope == region)
+        and (controller_id is None or one == controller_id)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise NotFoundError(
+            f"no {role} controller fits; this home has {', '.join(known) or 'none'}",
+            hint="pdsno.toml lists the regions and the local controllers",
+        )
+    raise SettingsError(
+        f"which one: {', '.join(fitting)}?", hint="name it with --id, or its region with --region"
+    )
+
+
+def nats_url(home: Home) -> str:
+    """Tell where the log of this home is."""
+    settings = home.settings
+    if settings.nats_url:
+        return settings.nats_url
+    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
+    if running.exists():
+        return running.read_text().strip()
+    return f"nats://127.0.0.1:{settings.nats_port}"
+
+
+def path_of(home: Home, name: str) -> Path:
+    """Name the output file of a process that `pdsno up` runs."""
+    return home.run / f"{name}.log"

@@ -1,0 +1,142 @@
+"""`pdsno up`: the server and every role on one machine, each a process of its own, restarted when it ends."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import structlog
+
+from pdsno.controllers.runtime import NIB, path_of
+from pdsno.errors import HomeError
+from pdsno.home import GLOBAL_ID, Home
+from projections.nib import RemoteNib
+from streams.connection import Connection
+from streams.server import EmbeddedServer, end_with_parent
+
+_log = structlog.get_logger()
+_PAUSE_MAX_S = 10.0
+_STOP_S = 15.0
+
+
+class Supervisor:
+    """Starts, watches, restarts and stops the processes of one home."""
+
+    def __init__(self, home: Home, *, tell: Callable[[str], None] = lambda _: None) -> None:
+        self._home = home
+        self._tell = tell
+        self._server: EmbeddedServer | None = None
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.url = home.settings.nats_url
+
+    def names(self) -> list[str]:
+        """List the processes, in the order in which they start."""
+        settings = self._home.settings
+        regional = [f"regional.{region}.1" for region in settings.regions]
+        return [GLOBAL_ID, NIB, *regional, *(one.id for one in settings.local)]
+
+    async def start(self) -> None:
+        """Start everything and return when the controllers are admitted and the NIB answers."""
+        self._take()
+        if not self.url:
+            self._server = EmbeddedServer(self._home.nats_store, port=self._home.settings.nats_port)
+            await self._server.start()
+            self.url = self._server.url
+        (self._home.run / "nats.url").write_text(self.url + "\n")
+        for name in self.names():
+            self._tasks.append(asyncio.create_task(self._keep(name)))
+        await self._ready()
+
+    def _take(self) -> None:
+        """Claim the home for this process; HomeError when another runs it."""
+        self._home.run.mkdir(mode=0o700, exist_ok=True)
+        pid = self._home.run / "up.pid"
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            other = int(pid.read_text())
+            if other != os.getpid() and _alive(other):
+                raise HomeError(
+                    f"{self._home.folder} is run by process {other} already",
+                    hint=f"stop it (kill {other}), or use it as it is",
+                )
+        pid.write_text(f"{os.getpid()}\n")
+
+    async def _keep(self, name: str) -> None:
+        pause = 0.2
+        while True:
+            started = time.monotonic()
+            with path_of(self._home, name).open("ab") as output:
+                child = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "cli.main", "--home", str(self._home.folder),
+                    "run", *_role_of(name), "--url", self.url,
+                    stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL,
+                    preexec_fn=end_with_parent, start_new_session=True,
+                )
+            self._children[name] = child
+            (self._home.run / f"{name}.pid").write_text(f"{child.pid}\n")
+            code = await child.wait()
+            if time.monotonic() - started > 10:
+                pause = 0.2
+            self._tell(f"{name} ended with {code}; its output is in {path_of(self._home, name)}")
+            _log.error("a process ended; starting it again", name=name, code=code, pause_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _PAUSE_MAX_S)
+
+    async def _ready(self) -> None:
+        connection = await Connection.open(self.url, name="up")
+        try:
+            deadline = time.monotonic() + 60
+            wanted = {m.controller_id for m in self._home.roster() if m.role != "global"}
+            nib = RemoteNib(connection)
+            while time.monotonic() < deadline:
+                with contextlib.suppress(Exception):
+                    rows = await nib.query("SELECT controller_id FROM controller", timeout_s=2)
+                    if wanted <= {row[0] for row in rows.rows}:
+                        return
+                await asyncio.sleep(0.1)
+        finally:
+            await connection.close()
+        raise HomeError(
+            "the controllers did not come up within 60 s", hint=f"their output is in {self._home.run}"
+        )
+
+    async def stop(self) -> None:
+        """Stop everything in the order that loses nothing: controllers, the NIB, then the server."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for child in self._children.values():
+            if child.returncode is None:
+                child.send_signal(signal.SIGTERM)
+        for name, child in self._children.items():
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await child.wait()
+            except TimeoutError:
+                _log.error("does not stop; ending it", name=name)
+                child.kill()
+                await child.wait()
+        if self._server is not None:
+            await self._server.stop()
+        for file in (*self._home.run.glob("*.pid"), self._home.run / "nats.url"):
+            file.unlink(missing_ok=True)
+
+
+def _role_of(name: str) -> list[str]:
+    if name == NIB:
+        return ["nib"]
+    role = name.split(".", 1)[0]
+    return [role] if role == "global" else [role, "--id", name]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,180 @@
+"""What a network's operator may set: the home folder's pdsno.toml, and PDSNO_* in the environment.
+
+The only file that reads the environment.
+"""
+
+import os
+import tomllib
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pdsno.discovery.plan import PROBES, Probe, SnmpCredential
+from pdsno.errors import HomeError, SettingsError
+from streams.name import ControllerId, ScopeName, parse_controller
+
+FILE = "pdsno.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SweepSettings(_Section):
+    """How sweeps are done unless a request says otherwise (DOMAIN.md 10)."""
+
+    interval_s: int = Field(300, ge=5)
+    rate_pps: int = Field(1000, ge=1, le=1_000_000)
+    deadline_s: float = Field(1.0, gt=0, le=60)
+    retries: int = Field(1, ge=0, le=10)
+    probes: tuple[Probe, ...] = PROBES
+    snmp_port: int = Field(161, ge=1, le=65535)
+    snmp_timeout_s: float = Field(2.0, gt=0, le=60)
+    prefix_len_min: int = Field(16, ge=8, le=32)      # a wider prefix is refused
+    missed_max: int = Field(3, ge=1)                  # missed sweeps in a row until inactive
+    new_devices_max: int = Field(50, ge=1)            # in one sweep, or it is flagged
+    requested_for_s: int = Field(600, ge=10)          # a request not begun by then has expired
+
+
+class SnmpSettings(_Section):
+    """One way to speak to agents; secrets are references."""
+
+    name: str
+    version: Literal["2c", "3"] = "2c"
+    community: str = ""
+    user: str = ""
+    auth_protocol: Literal["", "MD5", "SHA", "SHA-256", "SHA-512"] = ""
+    auth_key: str = ""
+    privacy_protocol: Literal["", "DES", "AES"] = ""
+    privacy_key: str = ""
+
+
+class LocalSettings(_Section):
+    """One local controller: what it sweeps on schedule, and what it may be asked to sweep."""
+
+    id: ControllerId
+    prefixes: tuple[IPv4Network, ...] = ()
+    allowed: tuple[IPv4Network, ...] = (IPv4Network("0.0.0.0/0"),)
+    exclude: tuple[IPv4Network, ...] = ()
+
+    @property
+    def region(self) -> str:
+        """The region the controller belongs to."""
+        return parse_controller(self.id).scope
+
+
+class Settings(_Section):
+    """The whole of pdsno.toml."""
+
+    nats_url: str = ""                       # empty: pdsno up runs a server of its own
+    nats_port: int = Field(4222, ge=0, le=65535)      # of that server; 0: any free one
+    nib_memory: str = "1GB"
+    heartbeat_s: float = Field(10.0, gt=0)
+    silent_after: int = Field(3, ge=1)       # heartbeats that did not come
+    regions: Annotated[tuple[ScopeName, ...], Field(min_length=1)] = ("zone-a",)
+    local: tuple[LocalSettings, ...] = ()
+    sweep: SweepSettings = SweepSettings()
+    snmp: tuple[SnmpSettings, ...] = ()
+
+    @field_validator("regions")
+    @classmethod
+    def _no_global(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        if "global" in regions or "parked" in regions:
+            raise ValueError("a region cannot be called global or parked")
+        if len(set(regions)) != len(regions):
+            raise ValueError("a region is listed twice")
+        return regions
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        ids = [one.id for one in self.local]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a local controller is listed twice")
+        for one in self.local:
+            role, region, _ = parse_controller(one.id)
+            if role != "local" or region not in self.regions:
+                raise ValueError(f"{one.id} is not a local controller of a listed region")
+        return self
+
+    def controllers(self) -> list[str]:
+        """List the ids of everybody who emits events in this network."""
+        regional = [f"regional.{region}.1" for region in self.regions]
+        operators = [f"operator.{region}.1" for region in (*self.regions, "global")]
+        return ["global.global.1", *regional, *(one.id for one in self.local), *operators]
+
+
+def read_settings(home: Path) -> Settings:
+    """Read pdsno.toml; SettingsError names the line or the setting."""
+    file = home / FILE
+    try:
+        text = tomllib.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise HomeError(
+            f"{home} is no home of PDSNO: {FILE} is missing",
+            hint="pdsno init makes one; PDSNO_HOME or --home names another",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise HomeError(f"{file} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from error
+    return parse_settings(text | _overrides(), str(file))
+
+
+def parse_settings(text: dict[str, Any], where: str) -> Settings:
+    """Check settings; SettingsError names the first that is wrong."""
+    try:
+        return Settings.model_validate(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise SettingsError(f"{where}: {name}: {first['msg']}", hint="docs/settings.md lists all") from error
+
+
+def _overrides() -> dict[str, Any]:
+    """Take top-level settings from PDSNO_NATS_URL, PDSNO_NATS_PORT and the like."""
+    names = [name for name, field in Settings.model_fields.items() if field.annotation in {str, int, float}]
+    given = {name: os.environ.get("PDSNO_" + name.upper()) for name in names}  # noqa: TID251  # its owner
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def home_folder(given: Path | None) -> Path:
+    """Find the home folder: the option, PDSNO_HOME, else ~/.pdsno."""
+    named = os.environ.get("PDSNO_HOME")  # noqa: TID251  # this file owns the environment
+    return given or (Path(named) if named else Path.home() / ".pdsno")
+
+
+def credentials(settings: Settings, home: Path) -> tuple[SnmpCredential, ...]:
+    """Resolve the references to secrets; SettingsError names the reference, never the secret."""
+    return tuple(
+        SnmpCredential(
+            one.name, one.version, secret(one.community, home), one.user, one.auth_protocol,
+            secret(one.auth_key, home), one.privacy_protocol, secret(one.privacy_key, home),
+        )
+        for one in settings.snmp
+    )
+
+
+def secret(reference: str, home: Path) -> str:
+    """Follow `secret://file/NAME` (in the home's secrets folder) or `secret://env/NAME`."""
+    if not reference:
+        return ""
+    kind, _, name = reference.removeprefix("secret://").partition("/")
+    if not reference.startswith("secret://") or kind not in {"file", "env"} or "/" in name or not name:
+        raise SettingsError(
+            "a secret is given by reference: secret://file/NAME or secret://env/NAME",
+            hint=f"put it into {home}/secrets/NAME, mode 600",
+        )
+    if kind == "env":
+        value = os.environ.get(name)  # noqa: TID251  # this file owns the environment
+        if value is None:
+            raise SettingsError(f"{reference}: the environment has no {name}")
+        return value
+    file = home / "secrets" / name
+    try:
+        if file.stat().st_mode & 0o077:
+            raise SettingsError(f"{file} can be read by others", hint=f"chmod 600 {file}")
+        return file.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{reference}: {file} cannot be read: {error.strerror}") from error
