@@ -86,6 +86,7 @@ class Store:
         self._limits = {"memory_limit": memory_limit, "threads": str(threads)}
         self._lock = threading.RLock()
         self._statements = _Statements()
+        self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
         self._connection = self._open()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -147,6 +148,7 @@ class Store:
             self._connection.close()
             if self.path is not None:
                 self._remove_files()
+            self._folded.clear()
             self._connection = self._open()
 
     def close(self) -> None:
@@ -209,35 +211,37 @@ class Store:
                 self._connection.execute(
                     "UPDATE checkpoint SET created_at = ? WHERE scope = ?", [created, scope]
                 )
+        self._folded[scope] = int(seq)
         return int(seq)
 
-    def restore(self, reader: Reader) -> None:
-        """Tell a reader what an earlier one knew at the checkpoints."""
+    def restore(self, reader: Reader, scope: str | None = None) -> None:
+        """Tell a reader what an earlier one knew at the checkpoint of a scope, or of each."""
         admissions = self.query(
             "SELECT scope, controller_id, public_key, key_id FROM controller"
         ).rows
         recent: list[tuple[str, datetime, str]] = []
         for one in self.checkpoints().values():
-            if one.recorded_at is not None:
+            if one.recorded_at is not None and scope in {None, one.scope}:
                 since = one.recorded_at - FRESH_FOR - AHEAD - timedelta(seconds=1)
                 found = self.query(
                     "SELECT scope, recorded_at, source || ' ' || id FROM event"
                     " WHERE scope = ? AND recorded_at >= ? ORDER BY seq",
                     [one.scope, since.replace(tzinfo=None)],
                 ).rows
-                recent += [(scope, at.replace(tzinfo=UTC), seen) for scope, at, seen in found]
-        reader.restore((Admission(*row) for row in admissions), recent)
+                recent += [(name, at.replace(tzinfo=UTC), seen) for name, at, seen in found]
+        reader.restore((Admission(*a) for a in admissions if scope in {None, a[0]}), recent)
 
     def apply(self, verdicts: Sequence[Verdict]) -> None:
-        """Fold the next events of one scope, in order: tables and checkpoint, all or nothing."""
+        """Fold the next events of one scope, in order; what is folded already is left out."""
         batch = Batch()
-        batch.add(verdicts)
+        batch.add(v for v in verdicts if v.recorded.seq > self._folded.get(v.recorded.scope, 0))
         self.write(batch)
 
     def write(self, batch: Batch) -> None:
         """Fold a batch: tables and checkpoint, all or nothing."""
-        if batch.last is None:
+        if batch.first is None or batch.last is None:
             return
+        assert batch.first.seq > self._folded.get(batch.first.scope, 0), "no event is folded twice"
         with self._lock:
             connection = self._connection
             connection.begin()
@@ -260,6 +264,7 @@ class Store:
                     ],
                 )
                 connection.commit()
+                self._folded[batch.last.scope] = batch.last.seq
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
                     connection.rollback()

@@ -65,7 +65,7 @@ UPDATE sweep
 SET status = b.status, ended_at = b.recorded_at, seq = greatest(sweep.seq, b.seq),
     probed = TRY_CAST(b.data->>'probed' AS UINTEGER), seen = TRY_CAST(b.data->>'seen' AS UINTEGER),
     new = TRY_CAST(b.data->>'new' AS UINTEGER), changed = TRY_CAST(b.data->>'changed' AS UINTEGER),
-    missed = TRY_CAST(b.data->>'missed' AS UINTEGER), impaired = b.data->>'$.impaired[*]',
+    missed = TRY_CAST(b.data->>'missed' AS UINTEGER), impaired = json_transform(b.data->'impaired', '["VARCHAR"]'),
     duration_ms = TRY_CAST(b.data->>'duration_ms' AS DOUBLE), reason = b.data->>'reason',
     detail = b.data->>'detail'
 FROM (
