@@ -4,9 +4,9 @@
 |---|---|
 | seq | appended |
 | duplicate | this very event is there already: its seq |
-| 10071, 10164 | the subject moved. Ours, if its last event has our id; else ConflictError |
+| 10071, 10164 | the subject moved. By us, if our ids are stored; else ConflictError |
 | 10158 | our own earlier try is still under way: ask again |
-| 10201 | a batch with an id already stored: appended, if all of it is; else append what is not |
+| 10201 | a batch with an id stored already: append the rest of it |
 | 10077, 10047, 10122 | the stream or its disk is full: LogFullError |
 | nothing | unknown: read back, ask again with the same ids; LogUnreachableError if it stays so |
 """
@@ -20,14 +20,20 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import nats.errors
 from nats.aio.msg import Msg
 
 from streams import topology
 from streams.clock import to_wire, utc_now
-from streams.connection import Connection
+from streams.connection import Connection, RefusedError
 from streams.envelope import Sealed
-from streams.errors import ConflictError, LogError, LogFullError, LogUnreachableError
-from streams.log import DUPLICATE_WINDOW
+from streams.errors import (
+    ConflictError,
+    LogError,
+    LogFullError,
+    LogUnreachableError,
+)
+from streams.log import DUPLICATE_WINDOW, unsettled
 from streams.memory import check_batch
 
 _MOVED = {10071, 10164}
@@ -35,6 +41,7 @@ _IN_FLIGHT = {10158}
 _ALREADY_IN_BATCH = {10201}
 _FULL = {10077, 10047, 10122, 10023}
 _BATCH_TROUBLE = {10176, 10177, 10178, 10199}  # the server gave up an unfinished batch: try again
+_NO_MESSAGE, _NO_STREAM = 10037, 10059
 _DEADLINE_S = 15.0
 _TRY_S = 5.0
 _PAUSE_S = 0.05
@@ -51,24 +58,33 @@ class Appender:
         check_batch(events, expect)
         if not events:
             return []
-        deadline = time.monotonic() + _DEADLINE_S
+        deadline, again = time.monotonic() + _DEADLINE_S, False
         while True:
             try:
-                answer = await self._send(events, expect)
-            except LogUnreachableError:
-                if time.monotonic() > deadline:
+                seqs = await self._once(events, expect, again=again)
+                why = "the server keeps asking for another try"
+            except LogUnreachableError as error:
+                if self._connection.client.is_closed or isinstance(error, RefusedError):
                     raise
-                answer = {"error": {"err_code": 0, "description": "no answer"}}
-            seqs = await self._understand(answer, events, expect)
+                seqs, why = None, str(error)
             if seqs is not None:
                 return seqs
             if time.monotonic() > deadline:
                 raise LogUnreachableError(
-                    f"whether {events[0].subject} was appended is unknown after {_DEADLINE_S:g} s: "
-                    f"{answer.get('error', {}).get('description', '')}",
+                    f"whether {events[0].subject} was appended is unknown after"
+                    f" {_DEADLINE_S:g} s: {why}",
                     hint="give the same command again: nothing is appended twice",
                 )
+            again = True
             await asyncio.sleep(_PAUSE_S)
+
+    async def _once(
+        self, events: Sequence[Sealed], expect: Mapping[str, int], *, again: bool
+    ) -> list[int] | None:
+        """Try once, after a look whether an earlier try was taken; None: try again."""
+        if again and (await self._stored(events[:1]))[0] is not None:
+            return await self._rest(events, expect)
+        return await self._understand(await self._send(events, expect), events, expect)
 
     async def _send(self, events: Sequence[Sealed], expect: Mapping[str, int]) -> dict[str, Any]:
         if len(events) == 1:
@@ -84,13 +100,21 @@ class Appender:
                 if "error" in answer:
                     return answer
             else:
-                await self._connection.client.publish(one.subject, one.raw, headers=headers)
+                await self._publish(one, headers)
         return answer
 
     async def _request(self, one: Sealed, headers: dict[str, str]) -> Msg:
         return await self._connection.request(
             one.subject, one.raw, timeout_s=_TRY_S, headers=headers
         )
+
+    async def _publish(self, one: Sealed, headers: dict[str, str]) -> None:
+        try:
+            await self._connection.client.publish(one.subject, one.raw, headers=headers)
+        except (nats.errors.Error, OSError) as error:
+            raise LogUnreachableError(
+                f"NATS at {self._connection.url} went away in the middle of a batch: {error}"
+            ) from error
 
     async def _understand(
         self, answer: dict[str, Any], events: Sequence[Sealed], expect: Mapping[str, int]
@@ -105,26 +129,24 @@ class Appender:
                 f"stream {topology.stream_name(events[0].scope)} takes no more: {why}",
                 hint="give its disk more room or raise the stream's limit; nothing was appended",
             )
-        if code in _MOVED:
-            stored = await self._stored(events)
-            if all(stored):
-                return [seq for seq in stored if seq is not None]
-            moved = await self._moved(expect)
-            if not moved:
-                return None  # what we expect has come about since: try again
-            raise ConflictError(f"{', '.join(moved)} moved since it was read", subjects=moved)
-        if code in _ALREADY_IN_BATCH:
-            stored = await self._stored(events)
-            missing = [one for one, seq in zip(events, stored, strict=True) if seq is None]
-            if len(missing) == len(events):
-                return None
-            left = {s: n for s, n in expect.items() if s in {one.subject for one in missing}}
-            more = iter(await self(missing, left) if missing else [])
-            return [seq if seq is not None else next(more) for seq in stored]
-        if code == 0 or code in _IN_FLIGHT or code in _BATCH_TROUBLE:
-            stored = await self._stored(events) if code == 0 else [None]
-            return [s for s in stored if s is not None] if all(stored) else None
+        if code in _MOVED | _ALREADY_IN_BATCH:
+            seqs = await self._rest(events, expect)
+            moved = () if seqs else await self._moved(expect)
+            if moved:
+                raise ConflictError(f"{', '.join(moved)} moved since it was read", subjects=moved)
+            return seqs  # None: what we expect has come about since, or an id was freed
+        if code in _IN_FLIGHT | _BATCH_TROUBLE:
+            return None
         raise LogError(f"the server refused {events[0].subject}: {why} ({code})")
+
+    async def _rest(self, events: Sequence[Sealed], expect: Mapping[str, int]) -> list[int] | None:
+        """Append what a partly stored batch still lacks; None: nothing of it is stored."""
+        stored = await self._stored(events)
+        missing = [one for one, seq in zip(events, stored, strict=True) if seq is None]
+        if len(missing) == len(events):
+            return None
+        more = iter(await self(missing, unsettled(events, stored, expect)) if missing else [])
+        return [seq if seq is not None else next(more) for seq in stored]
 
     async def _moved(self, expect: Mapping[str, int]) -> tuple[str, ...]:
         moved = []
@@ -137,31 +159,46 @@ class Appender:
 
     async def _stored(self, events: Sequence[Sealed]) -> list[int | None]:
         """Find, by their ids, which of these events the stream holds already."""
-        since = to_wire(utc_now() - DUPLICATE_WINDOW - timedelta(seconds=_DEADLINE_S))
-        found: list[int | None] = []
+        wanted: dict[str, set[str]] = {}
         for one in events:
-            message = await self._get(one.scope, {"last_by_subj": one.subject})
-            if message is not None and _id_of(message) != one.msg_id:
-                message = await self._search(one, since)
-            found.append(message["seq"] if message else None)
-        return found
+            wanted.setdefault(one.subject, set()).add(one.msg_id)
+        found: dict[str, int] = {}
+        for subject, ids in wanted.items():
+            found |= await self._find(events[0].scope, subject, ids)
+        return [found.get(one.msg_id) for one in events]
 
-    async def _search(self, one: Sealed, since: str) -> dict[str, Any] | None:
-        """Look through what came to a subject within the duplicate window."""
-        message = await self._get(one.scope, {"start_time": since, "next_by_subj": one.subject})
-        while message is not None and _id_of(message) != one.msg_id:
-            after = {"seq": message["seq"] + 1, "next_by_subj": one.subject}
-            message = await self._get(one.scope, after)
-        return message
+    async def _find(self, scope: str, subject: str, ids: set[str]) -> dict[str, int]:
+        """Look for ids on a subject: its last event, then all that came in the duplicate window."""
+        found: dict[str, int] = {}
+        message = await self._get(scope, {"last_by_subj": subject})
+        if message is None:
+            return found
+        end = message["seq"]
+        if (last := _id_of(message)) in ids:
+            found[last] = end
+        since = to_wire(utc_now() - DUPLICATE_WINDOW - timedelta(seconds=_DEADLINE_S))
+        wanted: dict[str, Any] = {"start_time": since, "next_by_subj": subject}
+        while len(found) < len(ids):
+            message = await self._get(scope, wanted)
+            if message is None or message["seq"] >= end:
+                break
+            if (this := _id_of(message)) in ids:
+                found[this] = message["seq"]
+            wanted = {"seq": message["seq"] + 1, "next_by_subj": subject}
+        return found
 
     async def _get(self, scope: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
         name = topology.stream_name(scope)
-        try:
-            answer = await self._connection.api(f"STREAM.MSG.GET.{name}", wanted)
-        except LogUnreachableError:
-            return None  # the outcome stays unknown, and is asked for again
-        found: dict[str, Any] | None = answer.get("message")
-        return found
+        answer = await self._connection.api(f"STREAM.MSG.GET.{name}", wanted)
+        if "error" not in answer:
+            found: dict[str, Any] = answer["message"]
+            return found
+        code, why = answer["error"].get("err_code"), answer["error"].get("description")
+        if code == _NO_MESSAGE:
+            return None
+        if code == _NO_STREAM:
+            raise topology.missing(scope, self._connection.url)
+        raise LogUnreachableError(f"stream {name} cannot be read back: {why}")
 
 
 def _headers(one: Sealed, expect: Mapping[str, int], expected: set[str]) -> dict[str, str]:

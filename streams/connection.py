@@ -1,11 +1,12 @@
 """The connection to NATS: requests, and what is no event (heartbeats, queries, progress).
 
-With jetstream.py the only place that imports nats.
+With append.py and pull.py the only place that imports nats.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -22,26 +23,60 @@ Answer = Callable[[bytes], AsyncIterator[bytes]]
 _HINT = "is nats-server running there? pdsno up starts one; pdsno doctor says more"
 
 
+_SETTLE_S = 0.1  # what a refused client needs to close its socket
+_USER = re.compile(r"//[^/@]*@")
+
+
+class RefusedError(LogUnreachableError):
+    """The server does not let us do this; asking again changes nothing."""
+
+
+class _Waiting:
+    """A request that waits for its answer, and why it need not wait any more."""
+
+    def __init__(self, subject: str, scope: asyncio.Timeout) -> None:
+        self.subject = subject
+        self.refusal = ""
+        self._scope = scope
+
+    def give_up(self) -> None:
+        if not self._scope.expired():
+            self._scope.reschedule(asyncio.get_running_loop().time())
+
+
 class Connection:
-    """One connection, which comes back by itself when the server does."""
+    """One connection, which comes back by itself when the server does.
+
+    `on_reconnect` is called when it did, and when the connection is closed for good.
+    """
 
     def __init__(self, client: Client, url: str) -> None:
         self.client = client
-        self.url = url
+        self.url = _USER.sub("//", url)  # it stands in errors and logs, without a password
         self.on_reconnect: set[Callable[[], None]] = set()
+        self._waiting: set[_Waiting] = set()
 
     @classmethod
     async def open(cls, url: str, *, name: str, within_s: float = 5.0) -> "Connection":
         """Connect; LogUnreachableError names the address, and why not."""
-        trouble: list[Exception] = []
+        trouble: list[str] = []
 
         async def note(error: Exception) -> None:
-            trouble.append(error)
+            text = str(error) or type(error).__name__
             if opened.done():
-                _log.warning("nats", trouble=str(error) or type(error).__name__)
+                _log.warning("nats", trouble=text)
+                connection._refused(text)
+                return
+            trouble[:] = [text]
+            if "authorization" in text.lower():  # asking again changes nothing
+                scope.reschedule(asyncio.get_running_loop().time() + _SETTLE_S)
+
+        async def disconnected() -> None:
+            for one in list(connection._waiting):
+                one.give_up()
 
         async def reconnected() -> None:
-            _log.info("nats reconnected", url=url)
+            _log.info("nats reconnected", url=connection.url)
             for tell in list(connection.on_reconnect):
                 tell()
 
@@ -49,11 +84,12 @@ class Connection:
         client = Client()
         connection = cls(client, url)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(within_s) as scope:
                 await client.connect(
                     url,
                     name=name,
                     error_cb=note,
+                    disconnected_cb=disconnected,
                     reconnected_cb=reconnected,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=1,
@@ -64,8 +100,8 @@ class Connection:
         except (TimeoutError, OSError, nats.errors.Error) as error:
             with contextlib.suppress(Exception):
                 await client.close()
-            why = str(trouble[-1] if trouble else error) or "no answer"
-            raise LogUnreachableError(f"no NATS at {url}: {why}", hint=_HINT) from error
+            why = (trouble[0] if trouble else str(error)) or "no answer"
+            raise LogUnreachableError(f"no NATS at {connection.url}: {why}", hint=_HINT) from error
         opened.set_result(None)
         return connection
 
@@ -75,7 +111,10 @@ class Connection:
             return
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
             await self.client.flush(timeout=2)
-        await self.client.close()
+        with contextlib.suppress(nats.errors.Error, OSError):  # the server may be gone already
+            await self.client.close()
+        for tell in list(self.on_reconnect):  # whoever waits for events waits in vain
+            tell()
 
     async def api(self, subject: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the JetStream API and return its answer, errors included."""
@@ -94,13 +133,34 @@ class Connection:
         headers: dict[str, str] | None = None,
     ) -> Msg:
         """Send one request; LogUnreachableError when nobody answers in time."""
+        waiting: _Waiting | None = None
         try:
-            return await self.client.request(subject, payload, timeout=timeout_s, headers=headers)
+            async with asyncio.timeout(None) as scope:
+                waiting = _Waiting(subject, scope)
+                self._waiting.add(waiting)
+                return await self.client.request(
+                    subject, payload, timeout=timeout_s, headers=headers
+                )
         except (TimeoutError, OSError, nats.errors.Error) as error:
+            if waiting is not None and waiting.refusal:
+                raise RefusedError(
+                    f"NATS at {self.url} refuses us: {waiting.refusal}",
+                    hint="the credentials in use do not permit this",
+                ) from error
             raise LogUnreachableError(
-                f"NATS at {self.url} does not answer on {subject}: {str(error) or 'time-out'}",
+                f"NATS at {self.url} does not answer on {subject}: {str(error) or 'no answer'}",
                 hint=_HINT,
             ) from error
+        finally:
+            if waiting is not None:
+                self._waiting.discard(waiting)
+
+    def _refused(self, trouble: str) -> None:
+        """Let a request whose publication the server refused wait no more; it gets no answer."""
+        for one in list(self._waiting):
+            if "permissions violation" in trouble and f'"{one.subject}"' in trouble:
+                one.refusal = trouble
+                one.give_up()
 
     async def publish(self, subject: str, payload: bytes) -> None:
         """Send a message that may be lost."""

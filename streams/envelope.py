@@ -143,7 +143,11 @@ class Signer:
             text["policyversion"] = one.policy_version
         if one.basis:
             text["basis"] = one.basis
-        text["data"] = orjson.Fragment(one.event.model_dump_json())
+        for name in one.event.declared.instants:
+            instant = getattr(one.event, name)
+            if instant is not None and instant.utcoffset():
+                raise ValueError(f"{one.event.declared.name}: {name} is not in UTC")
+        text["data"] = orjson.Fragment(one.event.__pydantic_serializer__.to_json(one.event))
         return orjson.dumps(text)
 
 

@@ -9,10 +9,11 @@ import re
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from datetime import datetime
+from typing import ClassVar, TypeVar, get_args
 
 import uuid_utils
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from streams.name import Role, token
 
@@ -30,10 +31,15 @@ class Declaration:
     emitters: frozenset[Role]
     authority: bool = False  # carries an Ed25519 signature as well
     owned: bool = False  # controller_id in the data is the emitter's own
+    instants: tuple[str, ...] = ()  # its fields that are times
     wire: str = field(init=False)  # pdsno.<name>.v<version>
+    template: str = field(init=False)  # the subject as a format, and what goes into it
+    tokens: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wire", f"pdsno.{self.name}.v{self.version}")
+        object.__setattr__(self, "template", _FIELD.sub("%s", self.subject))
+        object.__setattr__(self, "tokens", tuple(_FIELD.findall(self.subject)))
 
 
 class Event(BaseModel):
@@ -44,7 +50,8 @@ class Event(BaseModel):
 
     def subject(self, scope: str) -> str:
         """Name the aggregate this fact belongs to, in a scope."""
-        tail = _FIELD.sub(lambda m: token(str(getattr(self, m[1]))), self.declared.subject)
+        declared = self.declared
+        tail = declared.template % tuple([token(str(getattr(self, n))) for n in declared.tokens])
         return f"pdsno.{scope}.{tail}"
 
 
@@ -64,15 +71,30 @@ def event(
     """Declare an event class and enter it in the registry under its wire name."""
 
     def enter(cls: type[E]) -> type[E]:
-        cls.declared = Declaration(
-            name, version, subject, frozenset(emitters), authority=authority, owned=owned
+        declared = Declaration(
+            name,
+            version,
+            subject,
+            frozenset(emitters),
+            authority=authority,
+            owned=owned,
+            instants=tuple(n for n, f in cls.model_fields.items() if _is_instant(f.annotation)),
         )
-        if cls.declared.wire in REGISTRY:
-            raise ValueError(f"{cls.declared.wire} is declared twice")
-        REGISTRY[cls.declared.wire] = cls
+        strangers = set(declared.tokens) - set(cls.model_fields)
+        if strangers or (owned and "controller_id" not in cls.model_fields):
+            raise ValueError(f"{name} has no {', '.join(strangers) or 'controller_id'}")
+        if declared.wire in REGISTRY:
+            raise ValueError(f"{declared.wire} is declared twice")
+        cls.declared = declared
+        REGISTRY[declared.wire] = cls
         return cls
 
     return enter
+
+
+def _is_instant(annotation: object) -> bool:
+    kinds = {datetime, AwareDatetime}
+    return annotation in kinds or any(part in kinds for part in get_args(annotation))
 
 
 def fresh_id() -> str:

@@ -1,16 +1,12 @@
-"""The log on NATS JetStream: reading, following, working; appending is in append.py."""
+"""The log on NATS JetStream; appending is in append.py, what a consumer hands out in pull.py."""
 
 import asyncio
 import base64
 import contextlib
-import json
-import re
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-from nats.aio.msg import Msg
 
 from streams import topology
 from streams.append import Appender
@@ -18,21 +14,21 @@ from streams.clock import from_wire
 from streams.connection import Connection
 from streams.envelope import Sealed
 from streams.errors import LogError, LogUnreachableError, TopologyError
-from streams.log import EVERYTHING, Delivery, Recorded
+from streams.log import EVERYTHING, Delivery, Recorded, patterns_in
+from streams.pull import LostError, Pull
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WINDOW = 4096  # events asked for at once when reading
-_WINDOW_BYTES = 8 * 1024 * 1024
-_EXPIRES_S = 20.0  # a request for events is renewed this often
-_NO_STREAM, _NO_MESSAGE, _NO_CONSUMER, _EXISTS = 10059, 10037, 10014, 10058
+_PAUSE_S = 0.2
+_GIVE_UP_S = 30.0  # a read that gets nowhere for so long is over; following never is
+_NO_STREAM, _NO_MESSAGE, _EXISTS = 10059, 10037, 10058
 
 
 class JetStreamLog:
     """The Log on a NATS server; see streams.log.Log for what each method promises."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, ack_wait_s: float = 30.0) -> None:
         self.connection = connection
         self._append = Appender(connection)
+        self._ack_wait_s = ack_wait_s  # work that is not acknowledged for so long goes to another
 
     async def prepare(self, scopes: Iterable[str], *, replicas: int = 1) -> None:
         """Create the streams that are missing; TopologyError when one is not what the log needs."""
@@ -76,10 +72,7 @@ class JetStreamLog:
         answer = await self.connection.api(f"STREAM.INFO.{name}")
         if "error" in answer:
             if answer["error"].get("err_code") == _NO_STREAM:
-                raise TopologyError(
-                    f"there is no log of {scope} on {self.connection.url} (stream {name})",
-                    hint="pdsno up, or pdsno run global, creates it",
-                )
+                raise topology.missing(scope, self.connection.url)
             raise LogError(f"stream {name}: {answer['error'].get('description')}")
         return answer
 
@@ -90,6 +83,8 @@ class JetStreamLog:
         if "error" in answer:
             if answer["error"].get("err_code") == _NO_MESSAGE:
                 return None
+            if answer["error"].get("err_code") == _NO_STREAM:
+                raise topology.missing(scope, self.connection.url)
             raise LogError(f"stream {name}: {answer['error'].get('description')}")
         return recorded_of(scope, answer["message"])
 
@@ -103,7 +98,7 @@ class JetStreamLog:
         async with contextlib.aclosing(self._resume(scope, after, subjects, head)) as batches:
             async for batch in batches:
                 if batch[-1].seq > head:
-                    batch = [one for one in batch if one.seq <= head]  # noqa: PLW2901
+                    batch = [one for one in batch if one.seq <= head]  # noqa: PLW2901  # cut
                 if batch:
                     yield batch
                 if not batch or batch[-1].seq == head:
@@ -121,17 +116,21 @@ class JetStreamLog:
         self, scope: str, after: int, subjects: Sequence[str], until: int | None
     ) -> AsyncGenerator[list[Recorded], None]:
         """Read on with a new consumer wherever one was lost."""
+        patterns, progress = patterns_in(scope, subjects), time.monotonic()
         while True:
-            pull = _Pull(self.connection, scope, after, subjects)
+            pull = Pull(self.connection, scope, after, patterns)
             try:
                 async with contextlib.aclosing(pull.run(until=until)) as batches:
                     async for batch in batches:
                         yield batch
-                        after = batch[-1].seq
-            except (LogUnreachableError, _LostError):
-                if self.connection.client.is_closed:
-                    raise
-                await asyncio.sleep(0.2)
+                        after, progress = batch[-1].seq, time.monotonic()
+            except (LogUnreachableError, LostError) as error:
+                lost_for = time.monotonic() - progress
+                if until is not None and lost_for > _GIVE_UP_S:
+                    raise LogUnreachableError(
+                        f"reading {scope} got nowhere for {lost_for:.0f} s: {error}"
+                    ) from error
+                await self._pause(error)
             else:
                 return
 
@@ -139,220 +138,23 @@ class JetStreamLog:
         self, scope: str, durable: str, subjects: Sequence[str]
     ) -> AsyncGenerator[list[Delivery], None]:
         """Share the events of some subjects among all workers of one durable name."""
+        patterns = patterns_in(scope, subjects)
         while True:
-            pull = _Pull(self.connection, scope, 0, subjects, durable=durable)
+            pull = Pull(
+                self.connection, scope, 0, patterns, durable=durable, ack_wait_s=self._ack_wait_s
+            )
             try:
                 async with contextlib.aclosing(pull.deliveries()) as batches:
                     async for batch in batches:
                         yield batch
-            except (LogUnreachableError, _LostError):
-                if self.connection.client.is_closed:
-                    raise
-                await asyncio.sleep(0.2)
+            except (LogUnreachableError, LostError) as error:
+                await self._pause(error)
 
-
-class _LostError(LogError):
-    """The consumer is gone: make another and go on where we were."""
-
-
-@dataclass(slots=True)
-class JetStreamDelivery:
-    """A delivery that the server repeats until it is acknowledged."""
-
-    recorded: Recorded
-    attempt: int
-    reply: str
-    connection: Connection
-
-    async def ack(self) -> None:
-        """Say that it is dealt with: it is never delivered again."""
-        await self.connection.publish(self.reply, b"+ACK")
-
-    async def retry(self, delay_s: float) -> None:
-        """Deliver it again after a while."""
-        await self.connection.publish(self.reply, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
-
-    async def extend(self) -> None:
-        """Say that the work goes on: no other worker gets it yet."""
-        await self.connection.publish(self.reply, b"+WPI")
-
-
-class _Pull:
-    """One pull consumer, read window by window: what is asked for bounds what is in memory."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        scope: str,
-        after: int,
-        subjects: Sequence[str],
-        *,
-        durable: str = "",
-    ) -> None:
-        self._connection = connection
-        self._scope = scope
-        self._stream = topology.stream_name(scope)
-        self._after = after
-        self._durable = durable
-        prefix = f"pdsno.{scope}."
-        self._filters = [s if s.startswith("pdsno.") else prefix + s for s in subjects]
-        self._buffer: list[Msg] = []
-        self._arrived = asyncio.Event()
-        self._requested = 0  # events still to come from the requests under way
-        self._consumer = ""
-        self._finite = False
-        self._broken = False
-
-    async def run(self, *, until: int | None) -> AsyncGenerator[list[Recorded], None]:
-        """Yield the events after the position in batches: what is there, or without end."""
-        async with contextlib.aclosing(self._messages(until)) as batches:
-            async for messages in batches:
-                yield [_recorded(self._scope, message) for message in messages]
-
-    async def deliveries(self) -> AsyncGenerator[list[Delivery], None]:
-        """Yield what the durable consumer hands to this worker."""
-        async with contextlib.aclosing(self._messages(None)) as batches:
-            async for messages in batches:
-                yield [
-                    JetStreamDelivery(
-                        _recorded(self._scope, m),
-                        _ack_parts(m.reply)[0],
-                        m.reply,
-                        self._connection,
-                    )
-                    for m in messages
-                ]
-
-    async def _messages(self, until: int | None) -> AsyncGenerator[list[Msg], None]:
-        client = self._connection.client
-        await self._create(until)
-        inbox = client.new_inbox()
-        subscription = await client.subscribe(
-            inbox, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
-        window = 256 if self._durable else _WINDOW
-        self._connection.on_reconnect.add(self._break)
-        try:
-            over = False
-            while until is None or not over or self._buffer:
-                if self._requested <= window // 2:
-                    await self._ask(inbox, window)
-                events, over = await self._next()
-                if events:
-                    yield events
-        finally:
-            self._connection.on_reconnect.discard(self._break)
-            if not client.is_closed:
-                with contextlib.suppress(Exception):
-                    await subscription.unsubscribe()
-                    if not self._durable:
-                        await client.publish(
-                            f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b""
-                        )
-
-    async def _next(self) -> tuple[list[Msg], bool]:
-        """Wait for what comes, and tell whether nothing is left to read."""
-        try:
-            async with asyncio.timeout(_EXPIRES_S + 5):
-                await self._arrived.wait()
-        except TimeoutError as error:
-            raise _LostError(f"{self._stream} says nothing") from error
-        if self._broken:
-            raise _LostError(f"the connection to {self._stream} was lost")
-        self._arrived.clear()
-        messages, self._buffer = self._buffer, []
-        events = [message for message in messages if message.reply]
-        self._requested -= len(events)
-        ended = [self._status(message) for message in messages if not message.reply]
-        return events, any(ended)
-
-    async def _create(self, until: int | None) -> None:
-        name = self._durable or re.sub(r"\W", "", self._connection.client.new_inbox())[-22:]
-        config: dict[str, Any] = {
-            "name": name,
-            "ack_policy": "explicit" if self._durable else "none",
-            "max_ack_pending": 4096 if self._durable else 0,
-            "deliver_policy": "all",
-            "replay_policy": "instant",
-        }
-        if self._durable:
-            config |= {"durable_name": name, "ack_wait": int(30e9), "max_deliver": -1}
-        else:
-            config |= {
-                "deliver_policy": "by_start_sequence",
-                "opt_start_seq": self._after + 1,
-                "inactive_threshold": int(60e9),
-                "mem_storage": True,
-                "num_replicas": 1,
-            }
-        if not any(f.endswith(".>") and f.count(".") == 2 for f in self._filters):
-            config["filter_subjects"] = self._filters
-        answer = await self._connection.api(
-            f"CONSUMER.CREATE.{self._stream}.{name}",
-            {"stream_name": self._stream, "config": config, "action": ""},
-        )
-        if "error" in answer:
-            code = answer["error"].get("err_code")
-            why = f"cannot read {self._stream}: {answer['error'].get('description')}"
-            if code == _NO_STREAM:
-                raise TopologyError(
-                    f"there is no log of {self._scope} on {self._connection.url}",
-                    hint="pdsno up, or pdsno run global, creates it",
-                )
-            raise LogUnreachableError(why)
-        self._consumer = name
-        self._finite = until is not None
-
-    async def _ask(self, inbox: str, window: int) -> None:
-        request: dict[str, Any] = {"batch": window}
-        if self._finite:
-            request["no_wait"] = True
-        else:
-            request["expires"] = int(_EXPIRES_S * 1e9)
-        if not self._durable:
-            request["max_bytes"] = _WINDOW_BYTES
-        self._requested += window
-        await self._connection.client.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
-            json.dumps(request).encode(),
-            reply=inbox,
-        )
-
-    def _break(self) -> None:
-        """Note that the server came back: what was asked of it before is forgotten there."""
-        self._broken = True
-        self._arrived.set()
-
-    async def _take(self, message: Msg) -> None:
-        self._buffer.append(message)
-        self._arrived.set()
-
-    def _status(self, message: Msg) -> bool:
-        """Note that a request has ended; tell whether nothing is left to read."""
-        headers = message.headers or {}
-        code = headers.get("Status", "")
-        self._requested -= int(headers.get("Nats-Pending-Messages", 0))
-        why = headers.get("Description", "")
-        if code in {"404", "408"} or "MaxBytes" in why or why == "Batch Completed":
-            return code == "404"
-        raise _LostError(f"{code} {headers}")
-
-
-def _recorded(scope: str, message: Msg) -> Recorded:
-    _, seq, _, stamp = _ack_parts(message.reply)
-    at = _EPOCH + timedelta(microseconds=stamp // 1000)
-    return Recorded(scope, seq, message.subject, at, message.data)
-
-
-def _ack_parts(reply: str) -> tuple[int, int, int, int]:
-    """Read (attempt, stream seq, consumer seq, time in ns) from the subject to acknowledge on.
-
-    $JS.ACK.<stream>.<consumer>.<attempt>.<seq>.<consumer seq>.<time>.<pending>, or with <domain>
-    and <account hash> after ACK, and then perhaps a random token at the end.
-    """
-    parts = reply.split(".")
-    first = 4 if len(parts) == 9 else 6  # the short form has nine
-    return int(parts[first]), int(parts[first + 1]), int(parts[first + 2]), int(parts[first + 3])
+    async def _pause(self, error: LogError) -> None:
+        """Wait before another consumer is made; nothing is waited for when we closed ourselves."""
+        if self.connection.client.is_closed:
+            raise LogUnreachableError("the connection to the log is closed") from error
+        await asyncio.sleep(_PAUSE_S)
 
 
 def recorded_of(scope: str, message: dict[str, Any]) -> Recorded:

@@ -64,7 +64,10 @@ class KeyId:
         if found is None:
             raise ValueError(f"{text!r} is not a key id")
         parse_controller(found[1])
-        return cls(found[1], int(found[2]), int(found[3]), int(found[4]))
+        parsed = cls(found[1], int(found[2]), int(found[3]), int(found[4]))
+        if str(parsed) != text:
+            raise ValueError(f"{text!r} is not the one way to write {parsed}")
+        return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +146,24 @@ def write_key(path: Path, key: KeyFile) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(json.dumps(text, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(json.dumps(text, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # half a key is no key
+        path.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a new name to the disk, as fsync brings what is in the file."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_key(path: Path) -> KeyFile:
@@ -167,7 +184,7 @@ def read_key(path: Path) -> KeyFile:
         raise KeyFileError(f"key file {path} cannot be read: {reason}", hint=again) from error
     try:
         return _parse_key(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise KeyFileError(f"key file {path} is damaged", hint=again) from error
 
 
@@ -177,10 +194,14 @@ def _parse_key(text: dict[str, object]) -> KeyFile:
     key, seed = decode(str(text["key"])), decode(str(text["signing_seed"]))
     if len(key) != KEY_BYTES or len(seed) not in {0, KEY_BYTES}:
         raise ValueError("a key of the wrong length")
+    if (len(seed) == 0) != (text["kind"] == "region"):
+        raise ValueError("a signing key is missing, or too much")
     epochs = [int(str(text[name])) for name in ("generation", "region_epoch", "controller_epoch")]
     name = str(text["name"])
     if text["kind"] == "controller":
-        parse_controller(name)
+        KeyId.parse(str(KeyId(name, *epochs)))
+    elif text["kind"] == "region":
+        check_scope(name)
     return KeyFile(text["kind"], name, key, seed, *epochs)
 
 

@@ -4,6 +4,7 @@ A scope is one total order; `seq` counts from 1 within it. A Recorded is what th
 exact bytes, where they were stored, and when the log itself says it took them.
 """
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from streams.envelope import Sealed
 BATCH_MAX = 1000  # events in one atomic append
 DUPLICATE_WINDOW = timedelta(minutes=2)  # how long the log itself drops a repeated id
 EVERYTHING = (">",)
+_PATTERN = re.compile(r"(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,35 @@ class Log(Protocol):
 
     async def created_at(self, scope: str) -> datetime:
         """Tell when the scope's stream was made: another time is another log."""
+
+
+def unsettled(
+    events: Sequence[Sealed], stored: Sequence[int | None], expect: Mapping[str, int]
+) -> dict[str, int]:
+    """Tell which expectations are still to be met: those whose first event is not stored yet."""
+    first: dict[str, int | None] = {}
+    for one, seq in zip(events, stored, strict=True):
+        first.setdefault(one.subject, seq)
+    return {subject: seq for subject, seq in expect.items() if first[subject] is None}
+
+
+def patterns_in(scope: str, subjects: Sequence[str]) -> list[str]:
+    """Write patterns in full, `obs.>` as `pdsno.<scope>.obs.>`, without what others cover.
+
+    ValueError when one is none, or lies in another scope.
+    """
+    if not subjects:
+        raise ValueError("no pattern at all is not the same as every subject")
+    prefix = f"pdsno.{scope}."
+    full = list(dict.fromkeys(s if s.startswith("pdsno.") else prefix + s for s in subjects))
+    for pattern in full:
+        if not _PATTERN.fullmatch(pattern) or not pattern.startswith(prefix):
+            raise ValueError(f"{pattern!r} is not a pattern of subjects in {scope}")
+    return [p for p in full if not any(q != p and _covers(q, p) for q in full)]
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    return subject_matches(wide, narrow) and (wide.endswith(">") or not narrow.endswith(">"))
 
 
 def subject_matches(pattern: str, subject: str) -> bool:

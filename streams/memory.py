@@ -15,7 +15,9 @@ from streams.log import (
     EVERYTHING,
     Delivery,
     Recorded,
+    patterns_in,
     subject_matches,
+    unsettled,
 )
 
 
@@ -42,7 +44,7 @@ class MemoryLog:
         self._clock = clock
         self._scopes: dict[str, _Scope] = defaultdict(lambda: _Scope(clock()))
         self._workers: dict[tuple[str, str], _Work] = defaultdict(_Work)
-        self._moved = asyncio.Condition()
+        self._moved = asyncio.Event()
 
     async def append(
         self, events: Sequence[Sealed], expect: Mapping[str, int] | None = None
@@ -56,15 +58,20 @@ class MemoryLog:
         stored = [self._stored(scope, one.msg_id, now) for one in events]
         if all(stored):
             return [seq for seq in stored if seq is not None]
-        moved = tuple(s for s, seq in (expect or {}).items() if scope.last.get(s, 0) != seq)
+        left = unsettled(events, stored, expect or {})
+        moved = tuple(s for s, seq in left.items() if scope.last.get(s, 0) != seq)
         if moved:
             raise ConflictError(f"{', '.join(moved)} moved since it was read", subjects=moved)
         seqs = []
         for one, already in zip(events, stored, strict=True):
             seqs.append(already or self._store(scope, one, now))
-        async with self._moved:
-            self._moved.notify_all()
+        self.wake()
         return seqs
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     @staticmethod
     def _stored(scope: _Scope, msg_id: str, now: datetime) -> int | None:
@@ -83,7 +90,8 @@ class MemoryLog:
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
     ) -> AsyncGenerator[list[Recorded], None]:
         """Yield what is in the log now; see Log.read."""
-        found = [one for one in self._scopes[scope].events[after:] if _wanted(one, subjects)]
+        patterns = patterns_in(scope, subjects)
+        found = [one for one in self._scopes[scope].events[after:] if _wanted(one, patterns)]
         if found:
             yield found
 
@@ -91,15 +99,12 @@ class MemoryLog:
         self, scope: str, *, after: int = 0, subjects: Sequence[str] = EVERYTHING
     ) -> AsyncGenerator[list[Recorded], None]:
         """Yield what is in the log and what will come; see Log.follow."""
+        patterns, events = patterns_in(scope, subjects), self._scopes[scope].events
         while True:
-            async with self._moved:
-                while len(self._scopes[scope].events) <= after:
-                    await self._moved.wait()
-                head = len(self._scopes[scope].events)
-            found = [
-                one for one in self._scopes[scope].events[after:head] if _wanted(one, subjects)
-            ]
-            after = head
+            while len(events) <= after:
+                await self._moved.wait()
+            found = [one for one in events[after:] if _wanted(one, patterns)]
+            after = len(events)
             if found:
                 yield found
 
@@ -107,16 +112,16 @@ class MemoryLog:
         self, scope: str, durable: str, subjects: Sequence[str]
     ) -> AsyncGenerator[list[Delivery], None]:
         """Share the events of some subjects among workers; see Log.work."""
-        work = self._workers[scope, durable]
+        work, events = self._workers[scope, durable], self._scopes[scope].events
+        patterns = patterns_in(scope, subjects)
         while True:
-            async with self._moved:
-                while not work.again and work.next >= len(self._scopes[scope].events):
-                    await self._moved.wait()
-                index, attempt = work.again.pop(0) if work.again else (work.next, 1)
-                if attempt == 1:
-                    work.next += 1
-            recorded = self._scopes[scope].events[index]
-            if not _wanted(recorded, subjects):
+            while not work.again and work.next >= len(events):
+                await self._moved.wait()
+            index, attempt = work.again.pop(0) if work.again else (work.next, 1)
+            if attempt == 1:
+                work.next += 1
+            recorded = events[index]
+            if not _wanted(recorded, patterns):
                 continue
             delivery = MemoryDelivery(recorded, attempt, self, work)
             try:
@@ -124,6 +129,7 @@ class MemoryLog:
             finally:
                 if not delivery.settled:
                     work.again.append((index, attempt + 1))
+                    self.wake()
 
     async def last(self, scope: str, subject: str) -> Recorded | None:
         """Return the last event on a subject."""
@@ -138,12 +144,14 @@ class MemoryLog:
         """Tell when the scope was first touched."""
         return self._scopes[scope].created_at
 
-    async def again(self, work: _Work, index: int, attempt: int, delay_s: float) -> None:
-        """Queue an event for another delivery."""
-        await asyncio.sleep(delay_s)
-        work.again.append((index, attempt))
-        async with self._moved:
-            self._moved.notify_all()
+    def again(self, work: _Work, index: int, attempt: int, delay_s: float) -> None:
+        """Queue an event for another delivery, after a while."""
+
+        def queue() -> None:
+            work.again.append((index, attempt))
+            self.wake()
+
+        asyncio.get_running_loop().call_later(delay_s, queue)
 
 
 @dataclass(slots=True)
@@ -164,7 +172,7 @@ class MemoryDelivery:
         """Deliver it again after a while."""
         if not self.settled:
             self.settled = True
-            await self.log.again(self.queue, self.recorded.seq - 1, self.attempt + 1, delay_s)
+            self.log.again(self.queue, self.recorded.seq - 1, self.attempt + 1, delay_s)
 
     async def extend(self) -> None:
         """Nothing to extend: nobody waits in this process."""
@@ -176,6 +184,8 @@ def check_batch(events: Sequence[Sealed], expect: Mapping[str, int] | None) -> N
         raise ValueError(f"{len(events)} events in one atomic batch; at most {BATCH_MAX}")
     if len({one.scope for one in events}) > 1:
         raise ValueError("an atomic batch has one scope")
+    if len({one.msg_id for one in events}) < len(events):
+        raise ValueError("an event stands twice in one atomic batch")
     strangers = set(expect or {}) - {one.subject for one in events}
     if strangers:
         raise ValueError(
@@ -183,5 +193,5 @@ def check_batch(events: Sequence[Sealed], expect: Mapping[str, int] | None) -> N
         )
 
 
-def _wanted(one: Recorded, subjects: Sequence[str]) -> bool:
-    return any(subject_matches(pattern, one.subject) for pattern in subjects)
+def _wanted(one: Recorded, patterns: Sequence[str]) -> bool:
+    return any(subject_matches(pattern, one.subject) for pattern in patterns)

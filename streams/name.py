@@ -5,11 +5,13 @@ the same id is written with dashes.
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import StringConstraints
 
 GLOBAL = "global"
+RESERVED = frozenset({"parked", "timer"})  # the streams beside the log are called so
 Role = Literal["global", "regional", "local", "operator"]
 ROLES: tuple[Role, ...] = ("global", "regional", "local", "operator")
 
@@ -37,6 +39,7 @@ class ControllerName(NamedTuple):
     number: int
 
 
+@lru_cache(maxsize=4096)  # every event names a few of them
 def parse_controller(text: str) -> ControllerName:
     """Split a controller id; ValueError names what is wrong with it."""
     found = _CONTROLLER.match(text)
@@ -52,9 +55,12 @@ def check_scope(text: str) -> str:
         raise ValueError(
             f"{text!r} is not a scope: a lower-case letter, then letters, digits, dashes"
         )
+    if text in RESERVED:
+        raise ValueError(f"{text!r} cannot be a scope: a stream beside the log is called so")
     return text
 
 
+@lru_cache(maxsize=4096)  # the same ids come again and again
 def token(text: str) -> str:
     """Write a value as one token of a subject; ValueError when it cannot be one."""
     written = text.replace(".", "-")

@@ -10,21 +10,28 @@ An event of a scope is accepted only when, in this order:
  4. the key belongs to `source` (FOREIGN_KEY);
  5. `subject` is where it is stored (MOVED);
  6. `time` is at most 300 s before and 2 s after the log's own time (STALE, FUTURE);
- 7. its source and id were not seen together within that window (DUPLICATE);
- 8. its type and version are in the catalogue (UNKNOWN_TYPE) and its data fits (MALFORMED_DATA);
+ 7. no event of its source with its id was accepted within that window (DUPLICATE);
+ 8. its type and version are in the catalogue (UNKNOWN_TYPE); its data fits as it is written, SQL
+    reads the same bytes: no number as a string, times in UTC with a Z (MALFORMED_DATA);
  9. the role may emit this type (ROLE_NOT_ALLOWED) in this scope (SCOPE_NOT_ALLOWED);
-10. the data belongs on this subject (WRONG_SUBJECT) and, where it names its emitter, names this one
-    (NOT_OWN);
-11. an act of authority carries a valid signature, whoever checks it (BAD_SIGNATURE);
-12. the emitter was admitted before this position (NOT_ADMITTED) with this key (FOREIGN_KEY).
+10. the data belongs on this subject (WRONG_SUBJECT) and, where it names its emitter, names this
+    one; a local controller names no controller but itself (NOT_OWN);
+11. the emitter was admitted before this position (NOT_ADMITTED) with this key (FOREIGN_KEY);
+12. an act of authority carries a valid signature, whoever checks it, and nothing else carries one
+    (BAD_SIGNATURE);
+13. who admits a controller has the right to: the global controller any, where its name reaches; a
+    regional one the local ones of its region, there (ROLE_NOT_ALLOWED, SCOPE_NOT_ALLOWED); each
+    under its own role and key (MALFORMED_DATA).
 
-The same log gives the same verdicts on every reading.
+The same log gives the same verdicts on every reading, and from every position: what was not
+accepted leaves no trace in the reader.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -33,12 +40,12 @@ from pydantic import ValidationError
 
 import streams.catalogue  # noqa: F401  # fills the registry before anything is read
 from streams.catalogue.controller import ControllerAdmitted
-from streams.clock import from_wire
+from streams.clock import from_wire, is_wire
 from streams.envelope import Frame, MalformedError, take_apart, verify_mac, verify_signature
 from streams.event import REGISTRY, Event
 from streams.keys import KeyId, Keyring, decode
 from streams.log import Recorded
-from streams.name import GLOBAL, parse_controller
+from streams.name import GLOBAL, ControllerName, parse_controller
 
 FRESH_FOR = timedelta(seconds=300)
 AHEAD = timedelta(seconds=2)
@@ -200,23 +207,16 @@ class Reader:
         if body["subject"] != recorded.subject:
             raise _RefusedError("MOVED", f"sealed for {body['subject']}")
         at = _instant(body["time"])
-        self._check_time(recorded, at, source + " " + body["id"])
-        kind = REGISTRY.get(body["type"])
-        if kind is None:
-            raise _RefusedError("UNKNOWN_TYPE", f"{body['type']} is not in the catalogue")
-        try:
-            event = kind.model_validate(body["data"])
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise _RefusedError("MALFORMED_DATA", f"{where}: {first['msg']}") from error
+        event_id = source + " " + body["id"]
+        self._check_time(recorded, at, event_id)
+        event = _validate(body["type"], body["data"])
         self._check_right(recorded, event, source)
         self._check_authority(recorded.scope, frame, event, source)
         if isinstance(event, ControllerAdmitted):
-            try:
-                self._admit_event(recorded.scope, event)
-            except ValueError as error:
-                raise _RefusedError("MALFORMED_DATA", f"public_key: {error}") from error
+            _check_admission(recorded.scope, event, source)
+            self._admit_event(recorded.scope, event)
+        self._seen[recorded.scope][event_id] = None
+        self._window[recorded.scope].append((recorded.recorded_at, event_id))
         return Accepted(
             recorded,
             body["id"],
@@ -247,28 +247,24 @@ class Reader:
             seen.pop(window.popleft()[1], None)
         if event_id in seen:
             raise _RefusedError("DUPLICATE", "this source and id were recorded already")
-        seen[event_id] = None
-        window.append((recorded.recorded_at, event_id))
 
     def _check_right(self, recorded: Recorded, event: Event, source: str) -> None:
-        role, scope, _ = parse_controller(source)
+        name, scope = parse_controller(source), recorded.scope
         declared = event.declared
-        if role not in declared.emitters:
+        if name.role not in declared.emitters:
             raise _RefusedError(
-                "ROLE_NOT_ALLOWED", f"a {role} controller does not emit {declared.name}"
+                "ROLE_NOT_ALLOWED", f"a {name.role} controller does not emit {declared.name}"
             )
-        reach = scope in {recorded.scope, GLOBAL} or (
-            role == "regional" and recorded.scope == GLOBAL
-        )
-        if not reach or (role == "global" and scope != GLOBAL):
-            raise _RefusedError("SCOPE_NOT_ALLOWED", f"{source} does not speak in {recorded.scope}")
+        if not _reaches(name, scope):
+            raise _RefusedError("SCOPE_NOT_ALLOWED", f"{source} does not speak in {scope}")
         try:
-            belongs = event.subject(recorded.scope)
+            belongs = event.subject(scope)
         except ValueError as error:
             raise _RefusedError("WRONG_SUBJECT", str(error)) from error
         if belongs != recorded.subject:
             raise _RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
-        if declared.owned and getattr(event, "controller_id", None) != source:
+        own = declared.owned or name.role == "local"
+        if own and getattr(event, "controller_id", source) != source:
             raise _RefusedError("NOT_OWN", f"{source} speaks for another controller")
 
     def _check_authority(self, scope: str, frame: Frame, event: Event, source: str) -> None:
@@ -281,7 +277,10 @@ class Reader:
                 )
             if admitted[1] != frame.key_id:
                 raise _RefusedError("FOREIGN_KEY", f"{source} is admitted with another key")
-        if event.declared.authority:
+        if not event.declared.authority:
+            if frame.signer_id is not None:
+                raise _RefusedError("BAD_SIGNATURE", f"{event.declared.name} carries no signature")
+        else:
             keys = self._public_keys(scope, frame.key_id)
             if frame.signer_id != frame.key_id or not any(verify_signature(k, frame) for k in keys):
                 raise _RefusedError(
@@ -289,21 +288,71 @@ class Reader:
                 )
 
     def _admit_event(self, scope: str, event: ControllerAdmitted) -> None:
-        self._admit(scope, event.controller_id, event.public_key, event.key_id)
+        try:
+            self._admit(scope, event.controller_id, event.public_key, event.key_id)
+        except ValueError as error:
+            raise _RefusedError("MALFORMED_DATA", f"public_key: {error}") from error
 
     def _admit(self, scope: str, controller_id: str, public_key: str, key_id: str) -> None:
         key = Ed25519PublicKey.from_public_bytes(decode(public_key))
         self._admitted[scope, controller_id] = (key, key_id)
 
 
-_FIELDS: dict[str, type] = {
-    "id": str,
-    "source": str,
-    "type": str,
-    "subject": str,
-    "time": str,
-    "data": dict,
-}
+@lru_cache(maxsize=4096)
+def _reaches(name: ControllerName, scope: str) -> bool:
+    """Tell whether a controller of this name may speak in a scope."""
+    match name.role:
+        case "global":
+            return name.scope == GLOBAL
+        case "operator":
+            return name.scope in {scope, GLOBAL}
+        case "regional":
+            return name.scope != GLOBAL and scope in {name.scope, GLOBAL}
+        case "local":
+            return name.scope == scope != GLOBAL
+
+
+def _check_admission(scope: str, event: ControllerAdmitted, source: str) -> None:
+    """Refuse an admission that would lend the emitter a voice it has not."""
+    new, by = parse_controller(event.controller_id), parse_controller(source)
+    if by.role != "global" and new.role != "local":
+        raise _RefusedError(
+            "ROLE_NOT_ALLOWED", f"a {by.role} controller does not admit a {new.role} one"
+        )
+    if not _reaches(new, scope):
+        raise _RefusedError(
+            "SCOPE_NOT_ALLOWED", f"{event.controller_id} cannot be admitted in {scope}"
+        )
+    if event.role != new.role:
+        raise _RefusedError("MALFORMED_DATA", f"role: {event.controller_id} is not {event.role}")
+    try:
+        owner = KeyId.parse(event.key_id).controller_id
+    except ValueError as error:
+        raise _RefusedError("MALFORMED_DATA", f"key_id: {error}") from error
+    if owner != event.controller_id:
+        raise _RefusedError("MALFORMED_DATA", f"key_id: the key of {owner}")
+
+
+def _validate(wire: str, data: dict[str, Any]) -> Event:
+    kind = REGISTRY.get(wire)
+    if kind is None:
+        raise _RefusedError("UNKNOWN_TYPE", f"{wire} is not in the catalogue")
+    for name in kind.declared.instants:
+        written = data.get(name)
+        if isinstance(written, str) and not is_wire(written):
+            raise _RefusedError("MALFORMED_DATA", f"{name}: not an instant in UTC that ends in Z")
+    try:
+        event: Event = kind.__pydantic_validator__.validate_json(orjson.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _RefusedError("MALFORMED_DATA", f"{where}: {first['msg']}") from error
+    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
+        raise _RefusedError("MALFORMED_DATA", "nested too deeply") from error
+    return event
+
+
+_TEXTS = ("id", "source", "type", "subject", "time")
 _OPTIONAL: dict[str, type] = {
     "causationid": str,
     "correlationid": str,
@@ -317,15 +366,24 @@ def _parse(body: bytes) -> dict[str, Any]:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _RefusedError("MALFORMED_BODY", "not JSON") from error
-    if not isinstance(parsed, dict) or parsed.get("specversion") != "1.0":
+    if type(parsed) is not dict or parsed.get("specversion") != "1.0":
         raise _RefusedError("MALFORMED_BODY", "not a CloudEvents 1.0 object")
-    for name, kind in _FIELDS.items():
-        if not isinstance(parsed.get(name), kind):
+    for name in _TEXTS:
+        if type(parsed.get(name)) is not str:
             raise _RefusedError("MALFORMED_BODY", f"{name} is missing or of another kind")
-    for name, kind in _OPTIONAL.items():
-        if name in parsed and not isinstance(parsed[name], kind):
-            raise _RefusedError("MALFORMED_BODY", f"{name} is of another kind")
+    if type(parsed.get("data")) is not dict:
+        raise _RefusedError("MALFORMED_BODY", "data is missing or of another kind")
+    if len(parsed) > len(_TEXTS) + 2:  # more than these, specversion and data
+        _check_optional(parsed)
     return parsed
+
+
+def _check_optional(parsed: dict[str, Any]) -> None:
+    for name, kind in _OPTIONAL.items():
+        if name in parsed and type(parsed[name]) is not kind:
+            raise _RefusedError("MALFORMED_BODY", f"{name} is of another kind")
+    if not all(type(seq) is int for seq in parsed.get("basis", {}).values()):
+        raise _RefusedError("MALFORMED_BODY", "basis is of another kind")
 
 
 def _instant(text: str) -> datetime:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import ctypes
+import fcntl
+import functools
 import json
 import os
 import shutil
@@ -53,6 +55,8 @@ class EmbeddedServer:
         self._config = config or find_config()
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._lock: int | None = None
+        self._said_before = 0  # bytes of the log file that earlier runs wrote
         self.log_file = store / "server.log"
 
     @property
@@ -69,8 +73,34 @@ class EmbeddedServer:
     async def start(self, *, within_s: float = 20.0) -> None:
         """Start the server and wait until it takes connections; ServerError with its last words."""
         self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await self._spawn(within_s)
+        self._take_lock()
+        try:
+            await self._spawn(within_s)
+        except BaseException:
+            self._release_lock()
+            raise
         self._keeper = asyncio.create_task(self._keep())
+
+    def _take_lock(self) -> None:
+        """Hold the store alone: two servers on one store would write over each other.
+
+        The server inherits the lock, so it is held for as long as one of us lives.
+        """
+        lock = os.open(self._store / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise ServerError(
+                f"another server holds {self._store}",
+                hint="only one pdsno up can run on one home folder",
+            ) from error
+        self._lock = lock
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def _spawn(self, within_s: float) -> None:
         ports = self._store / "ports"
@@ -80,6 +110,7 @@ class EmbeddedServer:
         environment["PDSNO_NATS_LISTEN"] = f"{self._host}:{self._port or -1}"
         environment["PDSNO_NATS_STORE"] = str(self._store)
         with self.log_file.open("ab") as output:
+            self._said_before = output.tell()
             self._process = await asyncio.create_subprocess_exec(
                 str(find_binary()),
                 "-c",
@@ -90,8 +121,9 @@ class EmbeddedServer:
                 stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
                 env=environment,
-                preexec_fn=end_with_parent,
+                preexec_fn=functools.partial(end_with_parent, os.getpid()),
                 start_new_session=True,
+                pass_fds=() if self._lock is None else (self._lock,),
             )
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
@@ -126,7 +158,8 @@ class EmbeddedServer:
         return False
 
     def _last_words(self) -> str:
-        lines = self.log_file.read_text(errors="replace").splitlines()
+        said = self.log_file.read_bytes()[self._said_before :]
+        lines = said.decode(errors="replace").splitlines()
         telling = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
         return telling[-1] if telling else "it said nothing"
 
@@ -152,6 +185,7 @@ class EmbeddedServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
         await self._end()
+        self._release_lock()
 
     async def _end(self) -> None:
         if self._process is None or self._process.returncode is not None:
@@ -172,6 +206,9 @@ class EmbeddedServer:
         await self.stop()
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int | None = None) -> None:
+    """Have a child (as its preexec_fn) told to end when its parent ends, however that ends."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if parent is not None and os.getppid() != parent:  # it ended before it could be watched
+            os._exit(1)

@@ -7,12 +7,25 @@ them `PDSNO_PARKED` keeps references to events that nobody could handle.
 from typing import Any
 
 from streams.envelope import MAX_BYTES
+from streams.errors import TopologyError
 from streams.log import DUPLICATE_WINDOW
 from streams.name import check_scope
 
 PARKED = "PDSNO_PARKED"
 PARKED_SUBJECT = "pdsno-parked"
 _NANOS = 1_000_000_000
+# what would let a stream lose, hide, alter or invent events, or acknowledge what is not on the disk
+_NEVER = (
+    "allow_msg_counter",
+    "allow_msg_schedules",
+    "discard_new_per_subject",
+    "mirror",
+    "no_ack",
+    "persist_mode",
+    "sealed",
+    "sources",
+    "subject_transform",
+)
 
 
 def stream_name(scope: str) -> str:
@@ -24,7 +37,11 @@ def scope_of_stream(name: str) -> str | None:
     """Tell the scope of a log stream; None for any other stream."""
     if not name.startswith("PDSNO_") or name == PARKED:
         return None
-    return name.removeprefix("PDSNO_").lower()
+    try:
+        scope = check_scope(name.removeprefix("PDSNO_").lower())
+    except ValueError:
+        return None
+    return scope if stream_name(scope) == name else None
 
 
 def log_stream(scope: str, replicas: int = 1) -> dict[str, Any]:
@@ -38,6 +55,7 @@ def log_stream(scope: str, replicas: int = 1) -> dict[str, Any]:
         "max_age": 0,
         "max_bytes": -1,
         "max_msgs": -1,
+        "max_msgs_per_subject": -1,
         "max_msg_size": MAX_BYTES + 1024,  # the envelope and the server's own headers
         "duplicate_window": int(DUPLICATE_WINDOW.total_seconds()) * _NANOS,
         "num_replicas": replicas,
@@ -69,8 +87,17 @@ def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
     Limits of size are the operator's to set, so they are not compared.
     """
     free = {"max_bytes", "max_msgs", "num_replicas"}
-    return [
+    known = [
         f"{name} is {found.get(name)!r} and must be {value!r}"
         for name, value in wanted.items()
         if name not in free and (found.get(name) or None) != (value or None)
     ]
+    return known + [f"{name} is set and must not be" for name in _NEVER if found.get(name)]
+
+
+def missing(scope: str, url: str) -> TopologyError:
+    """Say that a scope has no stream."""
+    return TopologyError(
+        f"there is no log of {scope} on {url} (stream {stream_name(scope)})",
+        hint="pdsno up, or pdsno run global, creates it",
+    )

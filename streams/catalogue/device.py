@@ -59,9 +59,9 @@ class DeviceSighted(Event):
     observed_at: AwareDatetime
     novelty: Literal["new", "changed"]
     changed: list[str]  # the fields that differ from the sighting before
-    identities: list[Identity]     # strongest first
-    shared: list[Identity] = []    # left out: others with another name claim them too
-    replaced: list[Token] = []     # other devices that had these addresses until now
+    identities: list[Identity]  # strongest first
+    shared: list[Identity] = []  # left out: others with another name claim them too
+    replaced: list[Token] = []  # other devices that had these addresses until now
     addresses: list[Address]
     seen_by: list[ProbeName]
     sys_name: str | None = None

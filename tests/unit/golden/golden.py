@@ -1,0 +1,165 @@
+"""What stands in the golden files: made from fixed keys, fixed ids and a clock that stands."""
+
+import base64
+import datetime as dt
+import hashlib
+import json
+import types
+import typing
+from dataclasses import replace
+from pathlib import Path
+
+import annotated_types
+from pydantic import AwareDatetime, BaseModel, JsonValue
+from pydantic.fields import FieldInfo
+
+import streams.catalogue  # noqa: F401  # fills the registry
+from streams.catalogue.sweep import SweepRequested, SweepStarted
+from streams.envelope import Draft, Signer, take_apart
+from streams.event import REGISTRY, Event, derived_id
+from streams.keys import KeyFile, controller_file, controller_key, region_file, region_key
+
+HERE = Path(__file__).parent
+EVENTS = HERE / "events"
+NOON = dt.datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=dt.UTC)
+ROOT = KeyFile("root", "root", hashlib.sha256(b"golden").digest(), b"\x01" * 32)
+BY = {
+    "global": "global.global.1",
+    "regional": "regional.zone-a.1",
+    "local": "local.zone-a.1",
+    "operator": "operator.zone-a.1",
+}
+
+
+def key_of(controller_id: str) -> KeyFile:
+    region = region_file(ROOT, controller_id.split(".")[1])
+    return replace(controller_file(region, controller_id), signing_seed=b"\x02" * 32)
+
+
+def keys() -> dict[str, str]:
+    """Derive some keys from a fixed root; they are vectors, and no secrets."""
+    found = {"root": ROOT.key.hex(), "root public": ROOT.public_key()}
+    for region, epoch in [("global", 1), ("zone-a", 1), ("zone-a", 2)]:
+        above = region_key(ROOT.key, region, epoch)
+        found[f"{region} {epoch}"] = above.hex()
+        role = "global" if region == "global" else "local"
+        for own in (1, 2):
+            name = f"{role}.{region}.1"
+            found[f"{name}#1.{epoch}.{own}"] = controller_key(above, name, own).hex()
+    return found
+
+
+def envelopes() -> dict[str, dict[str, str]]:
+    """Seal a fact and an act of authority; the bytes as they travel, in base64."""
+    started = SweepStarted(
+        controller_id=BY["local"],
+        sweep_id="s1",
+        trigger="demand",
+        prefixes=["192.0.2.0/24"],
+        probes=["arp", "icmp"],
+        attempt=1,
+    )
+    requested = SweepRequested(
+        controller_id=BY["local"],
+        sweep_id="s1",
+        trigger="demand",
+        prefixes=["192.0.2.0/24"],
+        probes=["arp", "icmp"],
+        rate_pps=1000,
+    )
+    fact = Draft(
+        started, "zone-a", derived_id("cause", "0"), "cause", "story", 3, {"zone-a": 7, "global": 2}
+    )
+    found = {}
+    for name, draft, by in [
+        ("fact", fact, BY["local"]),
+        ("act of authority", Draft(requested, "zone-a", "id-1"), BY["regional"]),
+    ]:
+        (sealed,) = Signer(key_of(by), lambda: NOON).seal([draft])
+        head, _, body = sealed.raw.partition(b"\n\n")
+        assert take_apart(sealed.raw).body == body
+        found[name] = {
+            "subject": sealed.subject,
+            "msg_id": sealed.msg_id,
+            "lines": head.decode().split("\n"),
+            "body": body.decode(),
+            "raw": base64.b64encode(sealed.raw).decode(),
+        }
+    return found
+
+
+def example(kind: type[Event]) -> dict[str, object]:
+    """Write one event as it travels, with a value in every field."""
+    made = kind.model_validate({n: _value(n, f) for n, f in kind.model_fields.items()})
+    return {
+        "type": kind.declared.wire,
+        "subject": made.subject("zone-a"),
+        "emitters": sorted(kind.declared.emitters),
+        "authority": kind.declared.authority,
+        "data": json.loads(made.model_dump_json()),
+    }
+
+
+_NAMED = {
+    "controller_id": BY["local"],
+    "from_controller_id": BY["local"],
+    "to_controller_id": "local.zone-a.2",
+    "key_id": BY["local"] + "#1.1.1",
+    "public_key": "A" * 43,
+    "role": "local",
+    "prefix": "192.0.2.0/24",
+    "address": "192.0.2.1",
+    "mac": "02:00:00:00:00:01",
+}
+
+
+def _value(name: str, field: FieldInfo) -> object:
+    if name in _NAMED and str in {field.annotation, *typing.get_args(field.annotation)}:
+        return _NAMED[name]
+    if name == "role":
+        return _NAMED[name]
+    above = [m.gt for m in field.metadata if isinstance(m, annotated_types.Gt)]
+    least = [m.ge for m in field.metadata if isinstance(m, annotated_types.Ge)]
+    return _of(
+        name, field.annotation, least=max([1, *(int(a) + 1 for a in above), *map(int, least)])
+    )
+
+
+def _of(name: str, annotation: object, *, least: int = 1) -> object:  # noqa: PLR0911  # one each
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    plain = {str: f"a-{name.replace('_', '-')}", int: least, float: 1.5, bool: True}
+    if annotation in plain:
+        return plain[annotation]
+    if annotation in {dt.datetime, AwareDatetime}:
+        return "2026-11-23T11:59:30.250000Z"
+    if annotation is JsonValue:
+        return {"a": [1, "b", None]}
+    if origin is typing.Annotated:
+        controller = any("global|regional" in str(more) for more in inner[1:])
+        return BY["local"] if controller else _of(name, inner[0])
+    if origin is typing.Literal:
+        return inner[0]
+    if origin in {typing.Union, types.UnionType}:
+        return _of(name, next(part for part in inner if part is not type(None)))
+    if origin in {list, tuple, set, frozenset}:
+        return [_of(name, inner[0])]
+    if origin is dict:
+        return {"a-key": _of(name, inner[1])}
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {n: _value(n, f) for n, f in annotation.model_fields.items()}
+    raise TypeError(f"{name} has no example: {annotation!r}; teach golden.py one")
+
+
+def written(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def all_files() -> dict[Path, str]:
+    """Say what every golden file would hold, were it made today."""
+    files = {
+        HERE / "keys.json": written(keys()),
+        HERE / "envelopes.json": written(envelopes()),
+    }
+    for wire, kind in sorted(REGISTRY.items()):
+        files[EVENTS / f"{wire.removeprefix('pdsno.')}.json"] = written(example(kind))
+    return files

@@ -1,0 +1,7 @@
+import pytest
+from hierarchy import World
+
+
+@pytest.fixture
+def world():
+    return World()
