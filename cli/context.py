@@ -17,6 +17,7 @@ from projections.projector import Projector
 from projections.store import Store
 from streams.connection import Connection
 from streams.errors import ExportError
+from streams.export import FileLog
 from streams.jetstream import JetStreamLog
 from streams.keys import Keyring
 from streams.log import Log
@@ -105,10 +106,8 @@ class Context:
         return asyncio.run(ask())
 
 
-def open_export(file: Path, *, damaged: bool = False) -> "FileLog":
+def open_export(file: Path, *, damaged: bool = False) -> FileLog:
     """Open an export; what is wrong with it is an error, unless the damaged is wanted."""
-    from streams.export import FileLog  # noqa: PLC0415  # only with --log
-
     log = FileLog.open(file)
     if log.damage is not None and not damaged:
         raise ExportError(

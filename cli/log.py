@@ -20,6 +20,7 @@ from cli.render import Column, Format
 from pdsno.errors import LogCheckError, NotFoundError
 from streams.clock import to_wire
 from streams.errors import ExportError, PdsnoError
+from streams.export import write_export
 from streams.keys import Keyring
 from streams.log import Log, Recorded, subject_matches
 from streams.name import parse_controller
@@ -361,8 +362,6 @@ def _positions(texts: Sequence[str]) -> dict[str, int]:
 async def _export(
     found: Context, file: Path, scopes: Sequence[str] | None, after: dict[str, int]
 ) -> tuple[int, float]:
-    from streams.export import write_export  # noqa: PLC0415  # one command needs it
-
     begun = time.monotonic()
     async with found.log() as (log, there):
         chosen = _chosen(scopes, there)
