@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 from typing import Annotated, Any
@@ -11,8 +12,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cli import option
 from cli.context import Context
+from cli.option import Listing
+from cli.render import Format
 from cli.run import parse_prefix
+from cli.sweep import FOUND, devices
 from pdsno.controllers.edge import PROGRESS
 from pdsno.discovery.plan import PROBES
 from pdsno.errors import PrefixError, SweepError
@@ -25,21 +30,7 @@ from streams.envelope import Signer, draft_after
 from streams.event import fresh_id
 from streams.jetstream import JetStreamLog
 from streams.log import Recorded
-from streams.reader import Accepted, Reader
-
-_FOUND = """
-SELECT data->>'novelty' AS state, data->>'device_id' AS device_id, data->>'sys_name' AS sys_name,
-       data->>'$.addresses[*].address' AS addresses, data->>'vendor' AS vendor,
-       CAST(data->'changed' AS VARCHAR[]) AS changed
-FROM event WHERE scope = ? AND type = 'device.sighted' AND data->>'sweep_id' = ?
-UNION ALL
-SELECT 'missing', m.device_id, d.sys_name, d.addresses, d.vendor, []
-FROM (SELECT scope, unnest(CAST(data->'missed' AS VARCHAR[])) AS device_id FROM event
-      WHERE scope = ? AND type = 'sweep.covered' AND data->>'sweep_id' = ?) m
-JOIN device d ON d.scope = m.scope AND d.device_id = m.device_id
-ORDER BY ALL
-"""
-
+from streams.reader import Accepted, Reader, Rejected
 
 def discover(
     context: typer.Context,
@@ -55,6 +46,8 @@ def discover(
         list[str] | None, typer.Option(help="A prefix or address that is left alone; again for more.")
     ] = None,
     wait: Annotated[int, typer.Option(min=1, help="Seconds to wait for the end of the sweep.")] = 600,
+    form: option.Form = Format.TABLE,
+    columns: option.Columns = None,
 ) -> None:
     """Sweep prefixes now, and print what is new, changed and missing.
 
@@ -78,9 +71,24 @@ def discover(
         controller_id=local.id, sweep_id=fresh_id(), trigger="demand",
         prefixes=[str(one) for one in wanted],
         exclude=[str(parse_prefix(one)) for one in exclude or []],
-        probes=probes, rate_pps=rate or home.settings.sweep.rate_pps, requested_by=getpass.getuser(),
+        probes=probes, rate_pps=rate or home.settings.sweep.rate_pps, requested_by=_user(),
     )
-    asyncio.run(_discover(found, local, request, wait))
+    rows, end = asyncio.run(_discover(found, local, request, wait))
+    Listing(form, columns).write(rows, FOUND)
+    option.say(
+        f"{end.probed:,} addresses asked, {end.seen:,} devices: {end.new:,} new, {end.changed:,} changed,"
+        f" {end.missed:,} missing, in {end.duration_ms / 1000:.1f} s"
+    )
+    if end.impaired:
+        option.say(f"{', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}")
+
+
+def _user() -> str:
+    """Name the person, as far as the machine knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):     # a container without a user database
+        return f"uid {os.getuid()}"
 
 
 def choose(home: Home, wanted: Sequence[IPv4Network], region: str | None) -> LocalSettings:
@@ -114,7 +122,7 @@ def choose(home: Home, wanted: Sequence[IPv4Network], region: str | None) -> Loc
 
 async def _discover(
     found: Context, local: LocalSettings, request: SweepRequested, wait_s: int
-) -> None:
+) -> tuple[list[dict[str, Any]], SweepFinished]:
     console = Console(stderr=True)
     async with found.connection() as connection:
         log = JetStreamLog(connection)
@@ -137,15 +145,10 @@ async def _discover(
             await asyncio.gather(watching, return_exceptions=True)
         if isinstance(end, SweepFailed):
             raise SweepError(f"the sweep failed: {end.reason}: {end.detail}")
-        rows = await RemoteNib(connection).query(
-            _FOUND, [local.region, request.sweep_id] * 2, wait_for={local.region: seq}
+        rows = await devices(
+            RemoteNib(connection), local.region, request.sweep_id, {local.region: seq}
         )
-    _print(rows.dicts(), console)
-    failed = f"; {', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}"
-    console.print(
-        f"{end.probed} addresses asked, {end.seen} devices: {end.new} new, {end.changed} changed,"
-        f" {end.missed} missing, in {end.duration_ms / 1000:.1f} s" + (failed if end.impaired else "")
-    )
+    return rows, end
 
 
 async def _end(
@@ -156,7 +159,7 @@ async def _end(
     async for batch in log.read(scope, subjects=["controller.*"]):
         for one in batch:
             reader.read(one)
-    async for batch in log.follow(scope, after=after, subjects=[subject]):
+    async for batch in log.follow(scope, after=after - 1, subjects=[subject]):
         end = _ended(reader, batch)
         if end is not None:
             return end
@@ -168,6 +171,11 @@ def _ended(
 ) -> tuple[int, SweepFinished | SweepFailed] | None:
     for one in batch:
         verdict = reader.read(one)
+        if isinstance(verdict, Rejected):
+            raise SweepError(
+                f"{one.scope}:{one.seq} of this sweep does not count: {verdict.reason}: {verdict.detail}",
+                hint="pdsno doctor looks at clocks and keys",
+            )
         if isinstance(verdict, Accepted) and isinstance(verdict.event, SweepFinished | SweepFailed):
             return one.seq, verdict.event
     return None
@@ -186,9 +194,3 @@ async def _watch(connection: Connection, sweep_id: str, console: Console) -> Non
             if one["probe"] not in tasks:
                 tasks[one["probe"]] = progress.add_task(one["probe"], total=one["total"], answered=0)
             progress.update(tasks[one["probe"]], completed=one["done"], answered=one["answered"])
-
-
-def _print(rows: list[dict[str, Any]], console: Console) -> None:
-    for row in rows:
-        print(row)  # noqa: T201
-    del console
