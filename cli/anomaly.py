@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli import option
-from cli.context import Context
+from cli.context import given
 from cli.option import Listing
 from cli.render import Column, Format
 
@@ -19,8 +19,12 @@ WHERE (? IS NULL OR scope = ?) AND (? IS NULL OR kind = upper(replace(?, '-', '_
 ORDER BY flagged_at DESC, scope, anomaly_id LIMIT ?
 """
 _COLUMNS = (
-    Column("kind"), Column("about"), Column("region", "scope", rank=1),
-    Column("flagged_at", "flagged", "age"), Column("detail", rank=2), Column("event", rank=3),
+    Column("kind"),
+    Column("about"),
+    Column("region", "scope", rank=1),
+    Column("flagged_at", "flagged", "age"),
+    Column("detail", rank=2),
+    Column("event", rank=3),
 )
 _ALL = 1_000_000
 
@@ -42,5 +46,5 @@ def list_(
 
     Example: pdsno anomaly list --kind mac-in-two-regions
     """
-    rows = context.find_object(Context).rows(log, _LIST, [region, region, kind, kind, limit or _ALL])
+    rows = given(context).rows(log, _LIST, [region, region, kind, kind, limit or _ALL])
     Listing(form, columns, sort).write(option.parsed(rows, "detail"), _COLUMNS, "no anomalies")

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from cli.option import say
 from pdsno.controllers.runtime import nats_url
 from pdsno.errors import HomeError
@@ -53,9 +55,7 @@ class Context:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
         """Connect to the NATS of this home."""
-        connection = await Connection.open(
-            nats_url(self.home), name="cli", within_s=_CONNECT_S
-        )
+        connection = await Connection.open(nats_url(self.home), name="cli", within_s=_CONNECT_S)
         try:
             yield connection
         finally:
@@ -70,9 +70,7 @@ class Context:
             return
         keyring = self.keyring(file)
         log = open_export(file)
-        projector = Projector(
-            Store(None, memory_limit=self.home.settings.nib_memory), keyring, log
-        )
+        projector = Projector(Store(None, memory_limit=self.home.settings.nib_memory), keyring, log)
         try:
             await projector.catch_up(log.scopes())
             nib = LocalNib(projector.store, projector)
@@ -104,6 +102,13 @@ class Context:
                 return (await nib.query(sql, parameters)).dicts()
 
         return asyncio.run(ask())
+
+
+def given(context: typer.Context) -> Context:
+    """Take what cli/main.py made of the options before the command."""
+    found = context.find_object(Context)
+    assert found is not None, "main makes it before any command"
+    return found
 
 
 def open_export(file: Path, *, damaged: bool = False) -> FileLog:

@@ -5,13 +5,11 @@ from typing import Annotated
 import typer
 
 from cli import option
-from cli.context import Context
+from cli.context import given
 from cli.option import Listing
 from cli.render import Column, Format
 
-app = typer.Typer(
-    name="controller", help="Who belongs to the hierarchy.", no_args_is_help=True
-)
+app = typer.Typer(name="controller", help="Who belongs to the hierarchy.", no_args_is_help=True)
 # The root is pinned and not admitted, so it is known by what it wrote alone.
 _LIST = """
 WITH spoke AS (SELECT source, max(recorded_at) AS last_event_at FROM event GROUP BY ALL),
@@ -34,12 +32,17 @@ LEFT JOIN spoke s ON s.source = k.controller_id
 LEFT JOIN swept w ON w.controller_id = k.controller_id AND w.scope = k.region
 LEFT JOIN owned o ON o.controller_id = k.controller_id AND o.scope = k.region
 WHERE (? IS NULL OR k.region = ?) AND (? OR k.role != 'operator') AND (? IS NULL OR k.role = ?)
-ORDER BY list_position(['global', 'regional', 'local', 'operator'], k.role), k.region, k.controller_id
+ORDER BY list_position(['global', 'regional', 'local', 'operator'], k.role), k.region,
+         k.controller_id
 """
 _COLUMNS = (
-    Column("controller_id", "controller"), Column("role", rank=2), Column("region", rank=3),
-    Column("status", kind="status"), Column("admitted_at", "admitted", "instant", rank=1),
-    Column("last_event_at", "last report", "age"), Column("last_sweep_at", "last sweep", "age"),
+    Column("controller_id", "controller"),
+    Column("role", rank=2),
+    Column("region", rank=3),
+    Column("status", kind="status"),
+    Column("admitted_at", "admitted", "instant", rank=1),
+    Column("last_event_at", "last report", "age"),
+    Column("last_sweep_at", "last sweep", "age"),
     Column("devices", kind="number"),
 )
 
@@ -63,7 +66,7 @@ def list_(
 
     Example: pdsno controller list --region zone-a
     """
-    rows = context.find_object(Context).rows(
+    rows = given(context).rows(
         log, _LIST, [region, region, everybody or role == "operator", role, role]
     )
     Listing(form, columns, sort).write(rows, _COLUMNS, "no controllers")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import option, render, verdict
-from cli.context import Context
+from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
 from pdsno.errors import NotFoundError, RefusedError
@@ -47,7 +47,9 @@ seen AS (
     FROM grouped g JOIN address a USING (scope, device_id) GROUP BY ALL
 )
 """
-_LIST = GROUPS + """
+_LIST = (
+    GROUPS
+    + """
 SELECT d.device_id, d.sys_name AS name,
        CASE WHEN d.merged_into IS NOT NULL THEN 'merged' WHEN d.quarantined THEN 'quarantined'
             ELSE d.presence END AS status,
@@ -61,6 +63,7 @@ LEFT JOIN placed p ON p.scope = d.scope AND p.root = d.device_id
 LEFT JOIN seen s ON s.scope = d.scope AND s.root = d.device_id
 LEFT JOIN born b ON b.scope = d.scope AND b.root = d.device_id
 """
+)
 _ORDER = """
 ORDER BY d.scope, [TRY_CAST(x AS INTEGER) FOR x IN string_split(p.addresses[1], '.')] NULLS LAST,
          d.device_id
@@ -76,17 +79,35 @@ WHERE (? IS NULL OR d.scope = ?) AND (
 ORDER BY d.device_id != ?, d.merged_into IS NOT NULL, d.scope, d.device_id
 """
 COLUMNS = (
-    Column("device_id", rank=5), Column("name"), Column("status", kind="status"),
-    Column("addresses"), Column("vendor", rank=2), Column("descr", "model", rank=4),
-    Column("location", rank=3), Column("region", rank=1),
+    Column("device_id", rank=5),
+    Column("name"),
+    Column("status", kind="status"),
+    Column("addresses"),
+    Column("vendor", rank=2),
+    Column("descr", "model", rank=4),
+    Column("location", rank=3),
+    Column("region", rank=1),
     Column("last_seen_at", "last seen", "age"),
 )
 _FACTS = (
-    Column("device_id", "id"), Column("name"), Column("status"), Column("merged_into"),
-    Column("addresses"), Column("vendor"), Column("descr", "description"), Column("serial"),
-    Column("sys_object_id"), Column("location"), Column("contact"), Column("region"),
-    Column("controller"), Column("seen_by"), Column("credential"), Column("merged", "merged records"),
-    Column("first_seen_at", "first seen", "instant"), Column("last_seen_at", "last seen", "instant"),
+    Column("device_id", "id"),
+    Column("name"),
+    Column("status"),
+    Column("merged_into"),
+    Column("addresses"),
+    Column("vendor"),
+    Column("descr", "description"),
+    Column("serial"),
+    Column("sys_object_id"),
+    Column("location"),
+    Column("contact"),
+    Column("region"),
+    Column("controller"),
+    Column("seen_by"),
+    Column("credential"),
+    Column("merged", "merged records"),
+    Column("first_seen_at", "first seen", "instant"),
+    Column("last_seen_at", "last seen", "instant"),
 )
 
 
@@ -130,15 +151,18 @@ def list_(
     if not merged and status is not Status.MERGED:
         where["d.merged_into IS NULL"] = ()
     for clause, value in (
-        ("d.scope = ?", region), ("status = ?", status), ("d.controller_id = ?", controller),
-        ("contains(lower(d.vendor), lower(?))", vendor), ("lower(d.sys_name) GLOB lower(?)", name),
+        ("d.scope = ?", region),
+        ("status = ?", status),
+        ("d.controller_id = ?", controller),
+        ("contains(lower(d.vendor), lower(?))", vendor),
+        ("lower(d.sys_name) GLOB lower(?)", name),
     ):
         if value is not None:
             where[clause] = (value,)
     sql = _LIST + ("WHERE " + " AND ".join(where) if where else "") + _ORDER
     if limit is not None and sort is None:
         sql += f"LIMIT {limit:d}"
-    rows = context.find_object(Context).rows(log, sql, [v for vs in where.values() for v in vs])
+    rows = given(context).rows(log, sql, [v for vs in where.values() for v in vs])
     if sort is not None:
         rows = [dict(row) for row in render.ordered(rows, sort)][:limit]
     Listing(form, columns, sort).write(rows, COLUMNS, "no such devices" if where else "no devices")
@@ -161,7 +185,7 @@ def show(
 
     Example: pdsno device show 127.10.1.1 -o json
     """
-    found = context.find_object(Context)
+    found = given(context)
     option.object_only(form)
     device = asyncio.run(_device(found, which, region, history, log))
     option.show(device, form, _shown(device))
@@ -172,12 +196,14 @@ async def _device(
 ) -> dict[str, Any]:
     async with found.nib(log) as nib:
         scope, device_id = await find(nib, which, region)
-        row = (await nib.query(
-            _LIST + "WHERE d.scope = ? AND d.device_id = ?", [scope, device_id]
-        )).dicts()[0]
+        row = (
+            await nib.query(_LIST + "WHERE d.scope = ? AND d.device_id = ?", [scope, device_id])
+        ).dicts()[0]
         ids = [device_id, *row["merged"]]
         for part, sql in _PARTS.items():
-            row[part] = option.parsed((await nib.query(sql, [scope, ids])).dicts(), "data", "detail")
+            row[part] = option.parsed(
+                (await nib.query(sql, [scope, ids])).dicts(), "data", "detail"
+            )
         row["history"] = option.parsed(
             (await nib.query(_HISTORY, [scope, ids, history])).dicts(), "data"
         )
@@ -232,21 +258,47 @@ FROM event WHERE scope = ? AND string_split(subject, '.')[-1] IN (SELECT unnest(
 ORDER BY seq DESC LIMIT ?
 """
 _TABLES = {
-    "address_list": ("addresses", (
-        Column("address"), Column("mac"), Column("controller"),
-        Column("sighted_at", "since", "instant"))),
+    "address_list": (
+        "addresses",
+        (
+            Column("address"),
+            Column("mac"),
+            Column("controller"),
+            Column("sighted_at", "since", "instant"),
+        ),
+    ),
     "identities": ("identities", (Column("kind"), Column("value"))),
-    "interfaces": ("interfaces", (
-        Column("ifindex", "index"), Column("ifname", "name"), Column("if_alias", "alias", rank=2),
-        Column("admin_status", "admin"), Column("oper_status", "oper"),
-        Column("speed", rank=1), Column("mtu", rank=3), Column("mac", rank=2))),
-    "sightings": ("seen by", (
-        Column("controller"), Column("seen_at", "seen", "age"), Column("missed", "missed sweeps"))),
-    "anomalies": ("anomalies", (
-        Column("kind"), Column("flagged_at", "flagged", "instant"), Column("detail"))),
-    "history": ("history", (
-        Column("recorded_at", "time", "instant"), Column("event", rank=1), Column("type"),
-        Column("source"), Column("what"))),
+    "interfaces": (
+        "interfaces",
+        (
+            Column("ifindex", "index"),
+            Column("ifname", "name"),
+            Column("if_alias", "alias", rank=2),
+            Column("admin_status", "admin"),
+            Column("oper_status", "oper"),
+            Column("speed", rank=1),
+            Column("mtu", rank=3),
+            Column("mac", rank=2),
+        ),
+    ),
+    "sightings": (
+        "seen by",
+        (Column("controller"), Column("seen_at", "seen", "age"), Column("missed", "missed sweeps")),
+    ),
+    "anomalies": (
+        "anomalies",
+        (Column("kind"), Column("flagged_at", "flagged", "instant"), Column("detail")),
+    ),
+    "history": (
+        "history",
+        (
+            Column("recorded_at", "time", "instant"),
+            Column("event", rank=1),
+            Column("type"),
+            Column("source"),
+            Column("what"),
+        ),
+    ),
 }
 
 
@@ -320,7 +372,8 @@ def _quarantine(device: dict[str, Any], reason: str) -> Event:
     _standing(device)
     if device["status"] == Status.QUARANTINED:
         raise RefusedError(
-            f"{device['device_id']} is quarantined already", hint=f"pdsno device show {device['device_id']}"
+            f"{device['device_id']} is quarantined already",
+            hint=f"pdsno device show {device['device_id']}",
         )
     return DeviceQuarantined(device_id=device["device_id"], reason=reason)
 
@@ -336,21 +389,19 @@ def _standing(device: dict[str, Any]) -> None:
     if device["merged_into"]:
         raise RefusedError(
             f"{device['device_id']} is a record of {device['merged_into']}",
-            hint=f"name that device, or take the record out: pdsno device split {device['device_id']}",
+            hint=f"name that device, or undo it: pdsno device split {device['device_id']}",
         )
 
 
 def _decide(context: typer.Context, which: str, region: str | None, decide: Any) -> None:
-    found = context.find_object(Context)
+    found = given(context)
     if not (context.params.get("reason") or "").strip():
         raise typer.BadParameter("--reason is empty")
     event, where = asyncio.run(_append(found, which, region, decide))
     option.say(f"{event.declared.name}: {where}")
 
 
-async def _append(
-    found: Context, which: str, region: str | None, decide: Any
-) -> tuple[Event, str]:
+async def _append(found: Context, which: str, region: str | None, decide: Any) -> tuple[Event, str]:
     """Decide on what the log says of the device now, and append in the operator's name."""
     async with found.connection() as connection:
         log: Log = JetStreamLog(connection)
@@ -362,7 +413,8 @@ async def _append(
             last = await log.last(scope, subject)
             seq = last.seq if last else 0
             rows = await nib.query(
-                _LIST + "WHERE d.scope = ? AND d.device_id = ?", [scope, device_id],
+                _LIST + "WHERE d.scope = ? AND d.device_id = ?",
+                [scope, device_id],
                 wait_for={scope: seq},
             )
             event = decide(rows.dicts()[0])

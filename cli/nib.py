@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from cli import option
-from cli.context import Context
+from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
 from pdsno.controllers.archivist import NAME
@@ -23,13 +23,15 @@ from streams.errors import LogUnreachableError
 from streams.jetstream import JetStreamLog
 from streams.log import Log
 
-app = typer.Typer(
-    name="nib", help="The inventory that follows from the log.", no_args_is_help=True
-)
+app = typer.Typer(name="nib", help="The inventory that follows from the log.", no_args_is_help=True)
 _STATUS = (
-    Column("scope"), Column("seq", "position", "number"), Column("head", kind="number"),
-    Column("lag", kind="number"), Column("accepted", kind="number"),
-    Column("quarantined", kind="number"), Column("unverifiable", kind="number"),
+    Column("scope"),
+    Column("seq", "position", "number"),
+    Column("head", kind="number"),
+    Column("lag", kind="number"),
+    Column("accepted", kind="number"),
+    Column("quarantined", kind="number"),
+    Column("unverifiable", kind="number"),
     Column("recorded_at", "last event", "age"),
 )
 _DIGEST = (Column("table"), Column("digest"))
@@ -48,7 +50,7 @@ def status(
 
     Example: pdsno nib status
     """
-    rows = asyncio.run(_status(context.find_object(Context), log))
+    rows = asyncio.run(_status(given(context), log))
     Listing(form, columns, sort).write(rows, _STATUS, "the NIB has read nothing yet")
 
 
@@ -71,7 +73,7 @@ def digest(
 
     Example: pdsno nib digest -o json
     """
-    named = asyncio.run(_digest(context.find_object(Context), log))
+    named = asyncio.run(_digest(given(context), log))
     rows = [{"table": name, "digest": value} for name, value in named.items()]
     Listing(form).write(rows, _DIGEST)
 
@@ -87,9 +89,10 @@ def rebuild(context: typer.Context) -> None:
 
     Example: pdsno nib rebuild
     """
-    events, took, where = asyncio.run(_rebuild(context.find_object(Context)))
+    events, took, where = asyncio.run(_rebuild(given(context)))
     option.say(
-        f"rebuilt {where}: {events:,} events in {took:.1f} s ({events / max(took, 1e-3):,.0f} a second)"
+        f"rebuilt {where}: {events:,} events in {took:.1f} s"
+        f" ({events / max(took, 1e-3):,.0f} a second)"
     )
 
 
@@ -113,7 +116,7 @@ async def _there(connection: Connection, nib: Nib, heads: Mapping[str, int]) -> 
     """Have the NIB process do it, and watch."""
 
     async def position() -> int:
-        with contextlib.suppress(NibError):     # it is being opened again
+        with contextlib.suppress(NibError):  # it is being opened again
             return sum(one["seq"] for one in await RemoteNib(connection).status())
         return 0
 

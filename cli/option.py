@@ -20,10 +20,12 @@ from streams.clock import utc_now
 
 Form = Annotated[Format, typer.Option("--format", "-o", help="How the answer is written.")]
 Columns = Annotated[
-    str | None, typer.Option("--columns", help="Only these, in this order: a,b,c.", show_default=False)
+    str | None,
+    typer.Option("--columns", help="Only these, in this order: a,b,c.", show_default=False),
 ]
 Sort = Annotated[
-    str | None, typer.Option("--sort", help="Sort by a column; -COLUMN: backwards.", show_default=False)
+    str | None,
+    typer.Option("--sort", help="Sort by a column; -COLUMN: backwards.", show_default=False),
 ]
 Limit = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, help="At most so many.", show_default=False)
@@ -70,7 +72,9 @@ class Listing:
     def _check(wanted: Sequence[str], names: Sequence[str], option: str) -> None:
         for name in wanted:
             if names and name not in names:
-                raise typer.BadParameter(f"{option}: no column {name}; there are {', '.join(names)}")
+                raise typer.BadParameter(
+                    f"{option}: no column {name}; there are {', '.join(names)}"
+                )
 
 
 def out(text: str) -> None:
@@ -103,8 +107,6 @@ def show(row: Row, form: Format, text: str) -> None:
 
 def parsed(rows: Sequence[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
     """Read the columns that hold JSON as text."""
-    import orjson  # noqa: PLC0415  # a command without such columns need not load it
-
     return [
         {k: orjson.loads(v) if k in names and isinstance(v, str) else v for k, v in row.items()}
         for row in rows

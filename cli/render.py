@@ -1,8 +1,8 @@
-"""Rows to text: a table for people, JSON, JSON lines or CSV for programs. Pure: no stream, no clock.
+"""Rows to text: a table for people, JSON, JSON lines, CSV. Pure: no stream, no clock.
 
-A row is a dict. Machine formats hold all of it, instants as in the log (RFC 3339, UTC, Z); a table holds
-the columns that a command names, as many as the terminal is wide. What comes from the network is
-never trusted with the terminal: control characters are written out.
+A row is a dict. Machine formats hold all of it, instants as in the log (RFC 3339, UTC, Z); a table
+holds the columns that a command names, as many as the terminal is wide. What comes from the
+network is never trusted with the terminal: control characters are written out.
 """
 
 import csv
@@ -42,7 +42,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; `rank` 0 always stays, on a narrow terminal the highest rank goes first."""
+    """A column of a table; on a narrow terminal the highest `rank` goes first, 0 always stays."""
 
     name: str
     title: str = ""
@@ -123,8 +123,10 @@ def table(rows: Sequence[Row], columns: Sequence[Column], page: Page) -> str:
     for place in kept:
         column = columns[place]
         grid.add_column(
-            column.heading, justify="right" if column.kind in {"number", "ms"} else "left",
-            no_wrap=True, overflow="ellipsis",
+            column.heading,
+            justify="right" if column.kind in {"number", "ms"} else "left",
+            no_wrap=True,
+            overflow="ellipsis",
         )
     for values in cells:
         grid.add_row(*(_text(values[place], columns[place].kind) for place in kept))
@@ -134,8 +136,12 @@ def table(rows: Sequence[Row], columns: Sequence[Column], page: Page) -> str:
 def _drawn(thing: Table | Text, page: Page) -> str:
     text = io.StringIO()
     console = Console(
-        file=text, width=page.width, force_terminal=page.color, no_color=not page.color,
-        highlight=False, legacy_windows=False,
+        file=text,
+        width=page.width,
+        force_terminal=page.color,
+        no_color=not page.color,
+        highlight=False,
+        legacy_windows=False,
     )
     console.print(thing)
     return "".join(part.rstrip() + "\n" for part in text.getvalue().splitlines())
@@ -146,8 +152,13 @@ def _text(value: str, kind: Kind) -> Text:
     if kind == "status":
         word = value.partition(" ")[0]
         style = (
-            "green" if word in _GOOD else "red" if word in _BAD
-            else "yellow" if word in _MIDDLING else ""
+            "green"
+            if word in _GOOD
+            else "red"
+            if word in _BAD
+            else "yellow"
+            if word in _MIDDLING
+            else ""
         )
     return Text(value, style=style)
 
@@ -167,9 +178,7 @@ def _fitting(columns: Sequence[Column], cells: list[list[str]], width: int) -> l
     return kept
 
 
-def _aligned(
-    heading: list[str], cells: list[list[str]], columns: Sequence[Column]
-) -> str:
+def _aligned(heading: list[str], cells: list[list[str]], columns: Sequence[Column]) -> str:
     widths = [max(_width(row[i]) for row in [heading, *cells]) for i in range(len(heading))]
 
     def written(row: list[str]) -> str:
@@ -224,7 +233,7 @@ def instant(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Write out what would move a terminal: control and format characters, line ends, surrogates."""
+    """Write out what would move a terminal: control and format characters, line ends."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -247,7 +256,8 @@ def facts(row: Row, columns: Iterable[Column], page: Page) -> str:
     """Write one object as name and value, a line each; what is not known is left out."""
     shown = [
         (c.heading.lower(), cell(row[c.name], c.kind, page.now))
-        for c in columns if row.get(c.name) not in (None, "", [])
+        for c in columns
+        if row.get(c.name) not in (None, "", [])
     ]
     width = max((len(name) for name, _ in shown), default=0)
     return "".join(f"{name:<{width}}  {value}\n" for name, value in shown)

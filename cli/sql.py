@@ -10,19 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from cli import option
-from cli.context import Context
+from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
 from projections.query import TIMEOUT_S
 from projections.store import Rows
 
-_COLUMN = re.compile(r"^    (?!PRIMARY)(\w+)\s+([A-Z]+(?:\[\])?)([^-\n]*?),?\s*(?:--\s*(.*))?$", re.MULTILINE)
+_COLUMN = re.compile(
+    r"^    (?!PRIMARY)(\w+)\s+([A-Z]+(?:\[\])?)([^-\n]*?),?\s*(?:--\s*(.*))?$", re.MULTILINE
+)
 
 
 def sql(
     context: typer.Context,
     statement: Annotated[
-        str | None, typer.Argument(help="One SELECT; - reads it from standard input.", show_default=False)
+        str | None,
+        typer.Argument(help="One SELECT; - reads it from standard input.", show_default=False),
     ] = None,
     tables: Annotated[bool, typer.Option("--tables", help="List the tables.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="List all columns, explained.")] = False,
@@ -44,7 +47,7 @@ def sql(
     if statement is None:
         raise typer.BadParameter("a statement is missing; --tables and --schema say what there is")
     text = sys.stdin.read() if statement == "-" else statement
-    found = asyncio.run(_ask(context.find_object(Context), text, timeout, log))
+    found = asyncio.run(_ask(given(context), text, timeout, log))
     names = _told_apart(found.columns)
     rows = [dict(zip(names, row, strict=True)) for row in found.rows]
     listing.write(rows, [Column(name, name) for name in names], "no rows")
@@ -56,7 +59,7 @@ async def _ask(found: Context, text: str, timeout_s: float, log: Path | None) ->
 
 
 def _told_apart(names: list[str]) -> list[str]:
-    """Number columns of the same name, so that none is lost."""
+    """Give columns of the same name a number, so that none is lost."""
     counted: dict[str, int] = {}
     found = []
     for name in names:
@@ -81,7 +84,10 @@ def _tables() -> list[dict[str, Any]]:
 def _columns() -> list[dict[str, Any]]:
     return [
         {
-            "table": name, "column": found[1], "type": found[2], "meaning": (found[4] or "").strip(),
+            "table": name,
+            "column": found[1],
+            "type": found[2],
+            "meaning": (found[4] or "").strip(),
             "nullable": "NOT NULL" not in found[3] and "PRIMARY" not in found[3],
         }
         for name, text in _sources()
@@ -92,7 +98,9 @@ def _columns() -> list[dict[str, Any]]:
 def _sources() -> list[tuple[str, str]]:
     folder = files("projections") / "tables"
     found = [file for file in folder.iterdir() if file.name.endswith(".sql")]
-    return [(f.name.removesuffix(".sql"), f.read_text()) for f in sorted(found, key=lambda f: f.name)]
+    return [
+        (f.name.removesuffix(".sql"), f.read_text()) for f in sorted(found, key=lambda f: f.name)
+    ]
 
 
 def _comment(text: str) -> str:

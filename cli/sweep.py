@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import option, render
-from cli.context import Context
+from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
 from pdsno.errors import NotFoundError
@@ -22,10 +22,13 @@ SELECT sweep_id, controller_id AS controller, scope AS region, trigger_kind AS t
        started_at, ended_at, attempt, duration_ms, reason, detail
 FROM sweep
 """
-_LIST = _ROW + """
+_LIST = (
+    _ROW
+    + """
 WHERE (? IS NULL OR scope = ?) AND (? IS NULL OR controller_id = ?) AND (? IS NULL OR status = ?)
 ORDER BY requested_at DESC, scope, sweep_id LIMIT ?
 """
+)
 _PARTS = """
 SELECT data->>'prefix' AS prefix, len(CAST(data->'seen' AS VARCHAR[])) AS seen,
        len(CAST(data->'missed' AS VARCHAR[])) AS missed
@@ -50,24 +53,49 @@ ORDER BY list_position(['new', 'changed', 'missing'], state),
          [TRY_CAST(p AS INTEGER) FOR p IN string_split(addresses[1], '.')] NULLS LAST, device_id
 """
 _COLUMNS = (
-    Column("sweep_id"), Column("controller"), Column("trigger", rank=2),
-    Column("status", kind="status"), Column("prefixes", rank=1), Column("seen", kind="number"),
-    Column("new", kind="number"), Column("changed", kind="number"), Column("missed", kind="number"),
-    Column("impaired", rank=3), Column("duration_ms", "took", "ms", rank=2),
+    Column("sweep_id"),
+    Column("controller"),
+    Column("trigger", rank=2),
+    Column("status", kind="status"),
+    Column("prefixes", rank=1),
+    Column("seen", kind="number"),
+    Column("new", kind="number"),
+    Column("changed", kind="number"),
+    Column("missed", kind="number"),
+    Column("impaired", rank=3),
+    Column("duration_ms", "took", "ms", rank=2),
     Column("requested_at", "asked", "age"),
 )
 FOUND = (
-    Column("state", kind="status"), Column("name"), Column("addresses"),
-    Column("vendor", rank=1), Column("changed", rank=2), Column("device_id", rank=3),
+    Column("state", kind="status"),
+    Column("name"),
+    Column("addresses"),
+    Column("vendor", rank=1),
+    Column("changed", rank=2),
+    Column("device_id", rank=3),
 )
 _FACTS = (
-    Column("sweep_id", "id"), Column("controller"), Column("region"), Column("trigger"),
-    Column("requested_by"), Column("status"), Column("reason"), Column("detail"),
-    Column("prefixes"), Column("probes"), Column("impaired"), Column("attempt"),
-    Column("requested_at", kind="instant"), Column("started_at", kind="instant"),
-    Column("ended_at", kind="instant"), Column("duration_ms", "took", "ms"),
-    Column("probed", "addresses asked", "number"), Column("seen", "devices seen", "number"),
-    Column("new", kind="number"), Column("changed", kind="number"), Column("missed", kind="number"),
+    Column("sweep_id", "id"),
+    Column("controller"),
+    Column("region"),
+    Column("trigger"),
+    Column("requested_by"),
+    Column("status"),
+    Column("reason"),
+    Column("detail"),
+    Column("prefixes"),
+    Column("probes"),
+    Column("impaired"),
+    Column("attempt"),
+    Column("requested_at", kind="instant"),
+    Column("started_at", kind="instant"),
+    Column("ended_at", kind="instant"),
+    Column("duration_ms", "took", "ms"),
+    Column("probed", "addresses asked", "number"),
+    Column("seen", "devices seen", "number"),
+    Column("new", kind="number"),
+    Column("changed", kind="number"),
+    Column("missed", kind="number"),
 )
 _ALL = 1_000_000
 _ID_MIN = 8
@@ -100,15 +128,17 @@ def list_(
 
     Example: pdsno sweep list --controller local.zone-a.1 --status failed --limit 10
     """
-    given = [region, region, controller, controller, status, status, limit or _ALL]
-    rows = context.find_object(Context).rows(log, _LIST, given)
+    wanted = [region, region, controller, controller, status, status, limit or _ALL]
+    rows = given(context).rows(log, _LIST, wanted)
     Listing(form, columns, sort).write(rows, _COLUMNS, "no sweeps")
 
 
 @app.command()
 def show(
     context: typer.Context,
-    which: Annotated[str, typer.Argument(help="A sweep: its id, the beginning or end of it, or last.")],
+    which: Annotated[
+        str, typer.Argument(help="A sweep: its id, the beginning or end of it, or last.")
+    ],
     form: option.Form = Format.TABLE,
     log: option.LogFile = None,
 ) -> None:
@@ -117,7 +147,7 @@ def show(
     Example: pdsno sweep show last
     """
     option.object_only(form)
-    sweep = asyncio.run(_sweep(context.find_object(Context), which, log))
+    sweep = asyncio.run(_sweep(given(context), which, log))
     option.show(sweep, form, _shown(sweep))
 
 
@@ -137,10 +167,13 @@ async def _find(nib: Nib, which: str) -> dict[str, Any]:
     elif len(which) < _ID_MIN:
         rows = (await nib.query(_ROW + "WHERE sweep_id = ?", [which])).dicts()
     else:
-        rows = (await nib.query(
-            _ROW + "WHERE starts_with(sweep_id, ?) OR ends_with(sweep_id, ?)"
-            " ORDER BY sweep_id != ? LIMIT 3", [which, which, which],
-        )).dicts()
+        rows = (
+            await nib.query(
+                _ROW + "WHERE starts_with(sweep_id, ?) OR ends_with(sweep_id, ?)"
+                " ORDER BY sweep_id != ? LIMIT 3",
+                [which, which, which],
+            )
+        ).dicts()
         rows = [row for row in rows if row["sweep_id"] == which] or rows
     if not rows:
         raise NotFoundError(f"no sweep {which}", hint="pdsno sweep list")
@@ -161,11 +194,17 @@ def _shown(sweep: dict[str, Any]) -> str:
     page = option.page()
     text = render.facts(sweep, _FACTS, page)
     parts: Sequence[tuple[str, str, Sequence[Column]]] = (
-        ("parts", "parts", (
-            Column("prefix"), Column("seen", kind="number"), Column("missed", kind="number"))),
+        (
+            "parts",
+            "parts",
+            (Column("prefix"), Column("seen", kind="number"), Column("missed", kind="number")),
+        ),
         ("found", "found", FOUND),
-        ("probe_failures", "probe failures", (
-            Column("probe"), Column("reason"), Column("address"), Column("detail"))),
+        (
+            "probe_failures",
+            "probe failures",
+            (Column("probe"), Column("reason"), Column("address"), Column("detail")),
+        ),
     )
     for name, title, columns in parts:
         if sweep[name]:

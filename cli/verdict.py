@@ -1,7 +1,7 @@
 """Events of a log with what the reader says of them, wherever in the log one begins to read.
 
-A reader's verdict depends on who was admitted before and on what came within its window of freshness,
-so to judge a part of a scope the admissions before it and the window before it are read as well.
+A reader's verdict depends on who was admitted before and on what came within its window of
+freshness, so to judge a part of a scope the admissions before it and the window are read as well.
 """
 
 import contextlib
@@ -36,9 +36,7 @@ async def judged(
                     break
     async with contextlib.aclosing(log.read(scope, after=warm)) as batches:
         async for batch in batches:
-            found = [
-                (one, reader.read(one)) for one in batch if until is None or one.seq <= until
-            ]
+            found = [(one, reader.read(one)) for one in batch if until is None or one.seq <= until]
             shown = [verdict for one, verdict in found if one.seq > after]
             if shown:
                 yield shown
@@ -90,31 +88,54 @@ def row(verdict: Verdict) -> dict[str, Any]:
     recorded = verdict.recorded
     found: dict[str, Any] = {
         "recorded_at": to_wire(recorded.recorded_at),
-        "scope": recorded.scope, "seq": recorded.seq, "subject": recorded.subject,
+        "scope": recorded.scope,
+        "seq": recorded.seq,
+        "subject": recorded.subject,
     }
     match verdict:
         case Accepted():
             return found | {
-                "verdict": "accepted", "type": verdict.event.declared.name, "source": verdict.source,
-                "id": verdict.id, "cause": verdict.cause, "correlation": verdict.correlation,
-                "basis": verdict.basis, "data": verdict.data, "reason": None, "detail": None,
+                "verdict": "accepted",
+                "type": verdict.event.declared.name,
+                "source": verdict.source,
+                "id": verdict.id,
+                "cause": verdict.cause,
+                "correlation": verdict.correlation,
+                "basis": verdict.basis,
+                "data": verdict.data,
+                "reason": None,
+                "detail": None,
             }
         case Rejected():
             return found | {
-                "verdict": "rejected", "type": verdict.type, "source": verdict.source, "id": None,
-                "cause": None, "correlation": None, "basis": None, "data": None,
-                "reason": verdict.reason, "detail": verdict.detail,
+                "verdict": "rejected",
+                "type": verdict.type,
+                "source": verdict.source,
+                "id": None,
+                "cause": None,
+                "correlation": None,
+                "basis": None,
+                "data": None,
+                "reason": verdict.reason,
+                "detail": verdict.detail,
             }
         case Unverifiable():
             return found | {
-                "verdict": "unverifiable", "type": None, "source": None, "id": None, "cause": None,
-                "correlation": None, "basis": None, "data": None, "reason": "NO_KEY",
+                "verdict": "unverifiable",
+                "type": None,
+                "source": None,
+                "id": None,
+                "cause": None,
+                "correlation": None,
+                "basis": None,
+                "data": None,
+                "reason": "NO_KEY",
                 "detail": "no key of this home checks it",
             }
 
 
 def envelope(verdict: Verdict) -> dict[str, Any]:
-    """Write an event whole: its row, the lines of its envelope, and its body as far as it is JSON."""
+    """Write an event whole: its row, the lines of its envelope, and its body if it is JSON."""
     recorded = verdict.recorded
     found = row(verdict) | {"bytes": len(recorded.raw), "envelope": None, "body": None}
     try:
@@ -122,7 +143,9 @@ def envelope(verdict: Verdict) -> dict[str, Any]:
     except MalformedError:
         return found | {"raw": recorded.raw.decode(errors="backslashreplace")}
     found["envelope"] = {
-        "mac_key": frame.key_id, "mac": frame.mac.hex(), "signer": frame.signer_id,
+        "mac_key": frame.key_id,
+        "mac": frame.mac.hex(),
+        "signer": frame.signer_id,
         "signature": frame.signature.hex() if frame.signature else None,
     }
     try:
@@ -143,7 +166,8 @@ def summary(data: Mapping[str, Any]) -> str:
         gone = f", {len(data['gone'])} gone" if data.get("gone") else ""
         return f"{len(data['interfaces'])} interfaces{gone}"
     return " ".join(
-        f"{name}={_short(value)}" for name, value in data.items()
+        f"{name}={_short(value)}"
+        for name, value in data.items()
         if name not in _SKIPPED and value not in (None, "", [])
     )
 
