@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 from typing import Annotated, Any
@@ -11,8 +12,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cli.context import Context
+from cli import option
+from cli.context import Context, given
+from cli.option import Listing
+from cli.render import Format
 from cli.run import parse_prefix
+from cli.sweep import FOUND, devices
 from pdsno.controllers.edge import PROGRESS
 from pdsno.discovery.plan import PROBES
 from pdsno.errors import PrefixError, SweepError
@@ -25,20 +30,7 @@ from streams.envelope import Signer, draft_after
 from streams.event import fresh_id
 from streams.jetstream import JetStreamLog
 from streams.log import Recorded
-from streams.reader import Accepted, Reader
-
-_FOUND = """
-SELECT data->>'novelty' AS state, data->>'device_id' AS device_id, data->>'sys_name' AS sys_name,
-       data->>'$.addresses[*].address' AS addresses, data->>'vendor' AS vendor,
-       CAST(data->'changed' AS VARCHAR[]) AS changed
-FROM event WHERE scope = ? AND type = 'device.sighted' AND data->>'sweep_id' = ?
-UNION ALL
-SELECT 'missing', m.device_id, d.sys_name, d.addresses, d.vendor, []
-FROM (SELECT scope, unnest(CAST(data->'missed' AS VARCHAR[])) AS device_id FROM event
-      WHERE scope = ? AND type = 'sweep.covered' AND data->>'sweep_id' = ?) m
-JOIN device d ON d.scope = m.scope AND d.device_id = m.device_id
-ORDER BY ALL
-"""
+from streams.reader import Accepted, Reader, Rejected
 
 
 def discover(
@@ -49,18 +41,24 @@ def discover(
         list[str] | None, typer.Option(help="arp, icmp or snmp; again for more. Default: all.")
     ] = None,
     rate: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="Packets per second, all probes together.")
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Packets per second, all probes together."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="A prefix or address that is left alone; again for more.")
+        list[str] | None,
+        typer.Option(help="A prefix or address that is left alone; again for more."),
     ] = None,
-    wait: Annotated[int, typer.Option(min=1, help="Seconds to wait for the end of the sweep.")] = 600,
+    wait: Annotated[
+        int, typer.Option(min=1, help="Seconds to wait for the end of the sweep.")
+    ] = 600,
+    form: option.Form = Format.TABLE,
+    columns: option.Columns = None,
 ) -> None:
     """Sweep prefixes now, and print what is new, changed and missing.
 
     Example: pdsno discover 127.0.0.0/28 --probe icmp --probe snmp --rate 500
     """
-    found = context.find_object(Context)
+    found = given(context)
     home = found.home
     wanted = [parse_prefix(one) for one in prefixes]
     for one in wanted:
@@ -75,20 +73,40 @@ def discover(
             raise typer.BadParameter(f"{name} is no probe; there are {', '.join(PROBES)}")
     local = choose(home, wanted, region)
     request = SweepRequested(
-        controller_id=local.id, sweep_id=fresh_id(), trigger="demand",
+        controller_id=local.id,
+        sweep_id=fresh_id(),
+        trigger="demand",
         prefixes=[str(one) for one in wanted],
         exclude=[str(parse_prefix(one)) for one in exclude or []],
-        probes=probes, rate_pps=rate or home.settings.sweep.rate_pps, requested_by=getpass.getuser(),
+        probes=probes,
+        rate_pps=rate or home.settings.sweep.rate_pps,
+        requested_by=_user(),
     )
-    asyncio.run(_discover(found, local, request, wait))
+    rows, end = asyncio.run(_discover(found, local, request, wait))
+    Listing(form, columns).write(rows, FOUND)
+    option.say(
+        f"{end.probed:,} addresses asked, {end.seen:,} devices: {end.new:,} new,"
+        f" {end.changed:,} changed, {end.missed:,} missing, in {end.duration_ms / 1000:.1f} s"
+    )
+    if end.impaired:
+        option.say(
+            f"{', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}"
+        )
+
+
+def _user() -> str:
+    """Name the person, as far as the machine knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a user database
+        return f"uid {os.getuid()}"
 
 
 def choose(home: Home, wanted: Sequence[IPv4Network], region: str | None) -> LocalSettings:
     """Find the local controller that sweeps these prefixes; SweepError when it is not one."""
     fitting = [one for one in home.settings.local if region in {None, one.region}]
     covering = [
-        one for one in fitting
-        if all(any(w.subnet_of(p) for p in one.prefixes) for w in wanted)
+        one for one in fitting if all(any(w.subnet_of(p) for p in one.prefixes) for w in wanted)
     ]
     allowed = [
         one for one in fitting if all(any(w.subnet_of(p) for p in one.allowed) for w in wanted)
@@ -114,7 +132,7 @@ def choose(home: Home, wanted: Sequence[IPv4Network], region: str | None) -> Loc
 
 async def _discover(
     found: Context, local: LocalSettings, request: SweepRequested, wait_s: int
-) -> None:
+) -> tuple[list[dict[str, Any]], SweepFinished]:
     console = Console(stderr=True)
     async with found.connection() as connection:
         log = JetStreamLog(connection)
@@ -137,15 +155,10 @@ async def _discover(
             await asyncio.gather(watching, return_exceptions=True)
         if isinstance(end, SweepFailed):
             raise SweepError(f"the sweep failed: {end.reason}: {end.detail}")
-        rows = await RemoteNib(connection).query(
-            _FOUND, [local.region, request.sweep_id] * 2, wait_for={local.region: seq}
+        rows = await devices(
+            RemoteNib(connection), local.region, request.sweep_id, {local.region: seq}
         )
-    _print(rows.dicts(), console)
-    failed = f"; {', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}"
-    console.print(
-        f"{end.probed} addresses asked, {end.seen} devices: {end.new} new, {end.changed} changed,"
-        f" {end.missed} missing, in {end.duration_ms / 1000:.1f} s" + (failed if end.impaired else "")
-    )
+    return rows, end
 
 
 async def _end(
@@ -156,7 +169,7 @@ async def _end(
     async for batch in log.read(scope, subjects=["controller.*"]):
         for one in batch:
             reader.read(one)
-    async for batch in log.follow(scope, after=after, subjects=[subject]):
+    async for batch in log.follow(scope, after=after - 1, subjects=[subject]):
         end = _ended(reader, batch)
         if end is not None:
             return end
@@ -168,6 +181,12 @@ def _ended(
 ) -> tuple[int, SweepFinished | SweepFailed] | None:
     for one in batch:
         verdict = reader.read(one)
+        if isinstance(verdict, Rejected):
+            raise SweepError(
+                f"{one.scope}:{one.seq} of this sweep does not count:"
+                f" {verdict.reason}: {verdict.detail}",
+                hint="pdsno doctor looks at clocks and keys",
+            )
         if isinstance(verdict, Accepted) and isinstance(verdict.event, SweepFinished | SweepFailed):
             return one.seq, verdict.event
     return None
@@ -177,18 +196,18 @@ async def _watch(connection: Connection, sweep_id: str, console: Console) -> Non
     """Draw the progress of each probe, on a terminal only."""
     if not console.is_terminal:
         return
-    columns = (TextColumn("{task.description:>5}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[answered]} answered"))
+    columns = (
+        TextColumn("{task.description:>5}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[answered]} answered"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         tasks: dict[str, Any] = {}
         async for _, raw in connection.listen(f"{PROGRESS}.{sweep_id}"):
             one = orjson.loads(raw)
             if one["probe"] not in tasks:
-                tasks[one["probe"]] = progress.add_task(one["probe"], total=one["total"], answered=0)
+                tasks[one["probe"]] = progress.add_task(
+                    one["probe"], total=one["total"], answered=0
+                )
             progress.update(tasks[one["probe"]], completed=one["done"], answered=one["answered"])
-
-
-def _print(rows: list[dict[str, Any]], console: Console) -> None:
-    for row in rows:
-        print(row)  # noqa: T201
-    del console

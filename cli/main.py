@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import discover, run
+from cli import anomaly, controller, device, discover, doctor, log, nib, run, sql, sweep
 from cli.context import Context
 from cli.demo.command import demo
 from pdsno.settings import home_folder
@@ -24,6 +24,10 @@ app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
 app.command()(demo)
+for noun in (device, sweep, controller, anomaly, log, nib):
+    app.add_typer(noun.app)
+app.command(name="sql")(sql.sql)
+app.command()(doctor.doctor)
 
 
 @app.callback()
@@ -41,15 +45,30 @@ def _common(
 def main() -> None:
     """Run the command; errors of ours become one line, a hint and their exit code."""
     try:
-        app()
-    except PdsnoError as error:
-        sys.stderr.write(f"pdsno: {error}\n")
-        if error.hint:
-            sys.stderr.write(f"  hint: {error.hint}\n")
-        raise SystemExit(error.exit_code) from error
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
+        app(prog_name="pdsno")
+    except (PdsnoError, BaseExceptionGroup) as error:
+        ours = first(error)
+        if ours is None:
+            raise
+        sys.stderr.write(f"pdsno: {ours}\n")
+        if ours.hint:
+            sys.stderr.write(f"  hint: {ours.hint}\n")
+        raise SystemExit(ours.exit_code) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except OSError as error:
+        about = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"pdsno: {about}{error.strerror or error}\n")
+        raise SystemExit(1) from error
+
+
+def first(error: BaseException) -> PdsnoError | None:
+    """Find the first error of ours in an error or a group of groups."""
+    if isinstance(error, PdsnoError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for found in map(first, error.exceptions) if found), None)
+    return None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli.context import Context
+from cli.context import given
+from cli.option import say
 from pdsno import home as homes
 from pdsno.controllers.runtime import configure_logging, controller_named, nats_url, run_role
 from pdsno.controllers.supervisor import Supervisor
@@ -35,13 +36,14 @@ def init(
     """
     prefixes = tuple(parse_prefix(one) for one in prefix or [])
     made = homes.create(
-        context.find_object(Context).folder, regions=tuple(region or ["zone-a"]),
-        locals_per_region=locals_per_region, prefixes=prefixes,
+        given(context).folder,
+        regions=tuple(region or ["zone-a"]),
+        locals_per_region=locals_per_region,
+        prefixes=prefixes,
     )
-    console = Console(stderr=True)
-    console.print(f"made {made.folder}: its settings are in {FILE}, its keys in keys/")
-    console.print("keep a copy of keys/root.key where nobody else can read it: it is the root of trust")
-    console.print("next: pdsno up")
+    say(f"made {made.folder}: its settings are in {FILE}, its keys in keys/")
+    say("keep a copy of keys/root.key where nobody else can read it: it is the root of trust")
+    say("next: pdsno up")
 
 
 def up(
@@ -54,7 +56,7 @@ def up(
 
     Makes the home first when there is none. Example: pdsno up
     """
-    found = context.find_object(Context)
+    found = given(context)
     if not (found.folder / FILE).exists():
         homes.create(found.folder)
         Console(stderr=True).print(f"made {found.folder} with one region and one local controller")
@@ -105,7 +107,7 @@ def run(
     """
     if role not in {"global", "regional", "local", "nib"}:
         raise typer.BadParameter(f"{role} is no role; there are global, regional, local and nib")
-    found = context.find_object(Context)
+    found = given(context)
     name = controller_named(found.home, role, region, controller_id)
     configure_logging(name, verbose=found.verbose)
     asyncio.run(run_role(found.home, name, url or nats_url(found.home)))

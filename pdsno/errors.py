@@ -5,7 +5,10 @@ PdsnoError (streams.errors)
 ├── HomeError            6   the home folder is missing, unreadable or already taken
 ├── PrefixError          7   a prefix cannot be swept: malformed, too wide, outside what is allowed
 ├── SweepError           8   a sweep failed as a whole, or nobody answered for it
-└── NotFoundError        9   no such device, sweep or controller
+├── NotFoundError        9   no such device, sweep, event or controller
+├── RefusedError        11   a command does not apply to the thing as it is
+├── LogCheckError       12   a log holds events that do not count, has gaps, or is damaged
+└── DoctorError         13   pdsno doctor found something wrong
 """
 
 from streams.errors import PdsnoError
@@ -36,6 +39,24 @@ class SweepError(PdsnoError):
 
 
 class NotFoundError(PdsnoError, LookupError):
-    """No such device, sweep or controller."""
+    """No such device, sweep, event or controller."""
 
     exit_code = 9
+
+
+class RefusedError(PdsnoError):
+    """A command does not apply to the thing as it is."""
+
+    exit_code = 11
+
+
+class LogCheckError(PdsnoError):
+    """A log holds events that do not count, has gaps, or is damaged."""
+
+    exit_code = 12
+
+
+class DoctorError(PdsnoError):
+    """`pdsno doctor` found something wrong."""
+
+    exit_code = 13

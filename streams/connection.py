@@ -1,6 +1,6 @@
 """The connection to NATS: requests, and what is no event (heartbeats, queries, progress).
 
-With jetstream.py the only place that imports nats.
+With append.py and pull.py the only place that imports nats.
 """
 
 import asyncio
@@ -67,8 +67,9 @@ class Connection:
                 _log.warning("nats", trouble=text)
                 connection._refused(text)
                 return
-            trouble[:] = [text]
-            if "authorization" in text.lower():  # asking again changes nothing
+            if not _refusal(trouble):
+                trouble[:] = [text]
+            if _refusal(trouble):  # asking again changes nothing
                 scope.reschedule(asyncio.get_running_loop().time() + _SETTLE_S)
 
         async def disconnected() -> None:
@@ -220,3 +221,7 @@ class Connection:
             raise LogUnreachableError(f"no answer on {subject} within {timeout_s:g} s") from error
         finally:
             await subscription.unsubscribe()
+
+
+def _refusal(said: list[str]) -> bool:
+    return any("authorization" in one.lower() for one in said)

@@ -147,7 +147,7 @@ class Signer:
             instant = getattr(one.event, name)
             if instant is not None and instant.utcoffset():
                 raise ValueError(f"{one.event.declared.name}: {name} is not in UTC")
-        text["data"] = orjson.Fragment(one.event.model_dump_json())
+        text["data"] = orjson.Fragment(one.event.__pydantic_serializer__.to_json(one.event))
         return orjson.dumps(text)
 
 

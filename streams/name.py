@@ -5,6 +5,7 @@ the same id is written with dashes.
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import StringConstraints
@@ -38,6 +39,7 @@ class ControllerName(NamedTuple):
     number: int
 
 
+@lru_cache(maxsize=4096)  # every event names a few of them
 def parse_controller(text: str) -> ControllerName:
     """Split a controller id; ValueError names what is wrong with it."""
     found = _CONTROLLER.match(text)
@@ -58,6 +60,7 @@ def check_scope(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)  # the same ids come again and again
 def token(text: str) -> str:
     """Write a value as one token of a subject; ValueError when it cannot be one."""
     written = text.replace(".", "-")

@@ -19,6 +19,7 @@ from cli.demo.device import Inventory
 from pdsno import home as homes
 from pdsno.controllers.runtime import NIB
 from pdsno.controllers.supervisor import Supervisor
+from pdsno.errors import LogCheckError
 from streams.errors import PdsnoError
 
 SETTINGS = f"""
@@ -44,6 +45,9 @@ name = "public"
 version = "2c"
 community = "secret://file/snmp-public"
 """
+
+
+_COLUMNS = ("--columns", "name,status,addresses,vendor,location,region")
 
 
 class DemoError(PdsnoError):
@@ -105,7 +109,7 @@ class Story:
             out, err = await child.communicate()
         if show:
             for line in (out + err).decode().splitlines():
-                self._console.print("   " + line, markup=False, highlight=False)
+                self._console.print("   " + line, markup=False, highlight=False, soft_wrap=True)
         if child.returncode != code:
             raise DemoError(
                 f"`pdsno {' '.join(words)}` ended with {child.returncode} instead of {code}: "
@@ -144,7 +148,7 @@ class Story:
     async def _sweep(self) -> None:
         self._say("Each local controller sweeps its prefix; every sighting is a signed event")
         await self._swept(show=True)
-        await self._type("device", "list")
+        await self._type("device", "list", *_COLUMNS)
         found = {row["name"] for row in await self._rows("device", "list")}
         wanted = {agent.sys_name for agent in inventory.NOW.agents}
         self._hold(found == wanted, f"all {len(wanted)} devices are in the inventory, by name")
@@ -178,7 +182,7 @@ class Story:
         while lost != gone and time.monotonic() < deadline:
             rows = await self._rows("device", "list", "--status", "inactive")
             lost = {row["name"] for row in rows}
-        await self._type("device", "list", "--status", "inactive")
+        await self._type("device", "list", "--status", "inactive", *_COLUMNS)
         self._hold(lost == gone, f"{', '.join(sorted(gone))}: inactive, and everything else active")
 
     async def _arp(self) -> None:
@@ -197,9 +201,10 @@ class Story:
         self._console.print(f"   digest before: {before}")
         await supervisor.kill(NIB)
         file = home.nib(NIB)
-        size = file.stat().st_size
-        for part in (file, file.with_name(file.name + ".wal")):
-            part.unlink(missing_ok=True)
+        parts = [one for one in (file, file.with_name(file.name + ".wal")) if one.exists()]
+        size = sum(one.stat().st_size for one in parts)
+        for one in parts:
+            one.unlink()
         self._hold(not file.exists(), f"killed with SIGKILL, {file.name} ({size:,} bytes) deleted")
         await supervisor.resume(NIB)
         after = await self._digest()
@@ -209,7 +214,10 @@ class Story:
     async def _digest(self) -> str:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            rows = await self._rows("nib", "status")
+            try:
+                rows = await self._rows("nib", "status")
+            except DemoError:       # it is just starting
+                rows = []
             if rows and all(row["seq"] == row["head"] for row in rows):
                 break
             await asyncio.sleep(0.1)
@@ -228,15 +236,11 @@ class Story:
         bent.write_bytes(raw)
         bent.chmod(0o600)
         self._console.print(f"   [dim]one bit of byte {place:,} flipped[/]")
-        code = DAMAGED
-        out = await self._type("log", "check", "--log", str(bent), code=code)
+        out = await self._type("log", "check", "--log", str(bent), code=LogCheckError.exit_code)
         self._hold("BAD_MAC" in out, "log check names the event, and refuses the log")
 
     async def _stop_agents(self) -> None:
         if self._agents is not None and self._agents.returncode is None:
             self._agents.terminate()
             await self._agents.wait()
-
-
-DAMAGED = 11       # LogCheckError's exit code
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pdsno.discovery.identity import Group, group, key, rank
 from pdsno.discovery.plan import Probe, SnmpReport, SweepPlan, SweepResult
+from pdsno.discovery.prefix import Targets
 from pdsno.discovery.vendor import vendor
 from streams.catalogue.device import Address, DeviceSighted, Identity, Interface, InterfaceSighted
 from streams.catalogue.sweep import SweepCovered
@@ -224,13 +225,14 @@ def _covered(
             parts[part]    # a part without anybody is covered too
     for name, one in seen.items():
         parts[_part(plan, one.hosts[0].address)][0].append(name)
+    targets = Targets.of(plan.prefixes, plan.exclude)
     for name, device in memory.devices.items():
         if name in seen or name in superseded or device.missed >= FORGET_AFTER:
             continue
         if not set(device.data["seen_by"]) & set(effective):
             continue
         places = [IPv4Address(a["address"]) for a in device.data["addresses"]]
-        asked = [at for at in places if _asked(plan, at)]
+        asked = [at for at in places if int(at) in targets]
         if asked:
             parts[_part(plan, asked[0])][1].append(name)
     return [
@@ -240,12 +242,6 @@ def _covered(
         )
         for part, (names, missed) in sorted(parts.items())
     ]
-
-
-def _asked(plan: SweepPlan, address: IPv4Address) -> bool:
-    return any(address in prefix for prefix in plan.prefixes) and not any(
-        address in prefix for prefix in plan.exclude
-    )
 
 
 def _part(plan: SweepPlan, address: IPv4Address) -> IPv4Network:
