@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from cli.option import say
-from pdsno.controllers.runtime import nats_url
+from pdsno.controllers.runtime import connect_as_operator, nats_url
 from pdsno.errors import HomeError
 from pdsno.home import Home
 from projections.nib import LocalNib, Nib, RemoteNib
@@ -55,7 +55,9 @@ class Context:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
         """Connect to the NATS of this home."""
-        connection = await Connection.open(nats_url(self.home), name="cli", within_s=_CONNECT_S)
+        connection = await connect_as_operator(
+            self.home, nats_url(self.home), within_s=_CONNECT_S
+        )
         try:
             yield connection
         finally:

@@ -3,6 +3,8 @@
     pdsno.toml            settings
     roster.json           who belongs to the network: ids, public keys (not secret)
     keys/                 root.key, root.pub, region.<region>.key, <controller id>.key; each 0600
+    creds/                <process>.creds: how each process proves itself to the server; each 0600
+    creds/signing/        operator.nk, system.nk, account.nk, <role>.<scope>.nk; each 0600
     secrets/              what secret://file/NAME points to; each 0600
     nats/                 the store of the embedded server
     nib/                  one DuckDB file per process; each can be deleted
@@ -20,6 +22,15 @@ from pydantic import BaseModel
 
 from pdsno.errors import HomeError, SettingsError
 from pdsno.settings import FILE, Settings, parse_settings, read_settings
+from streams.credential import (
+    account_jwt,
+    credentials_text,
+    new_seed,
+    operator_jwt,
+    role_of,
+    server_config,
+    user_jwt,
+)
 from streams.errors import KeyFileError
 from streams.keys import (
     KeyFile,
@@ -30,9 +41,11 @@ from streams.keys import (
     region_file,
     write_key,
 )
-from streams.name import ControllerId, Role, parse_controller
+from streams.name import ControllerId, Role, parse_controller, token
+from streams.server import AUTHORIZATION
 
 GLOBAL_ID = "global.global.1"
+READER = "nib"
 
 
 class Member(BaseModel):
@@ -110,6 +123,11 @@ class Home:
                if (self.folder / "keys" / f"{c}.key").exists()]
         return self.keyring(*found, *own)
 
+    def credentials(self, name: str) -> Path | None:
+        """Name the file with which a process proves itself to the server; None where there is none."""
+        file = self.folder / "creds" / f"{name}.creds"
+        return file if file.exists() else None
+
     def roster(self) -> list[Member]:
         """Read who belongs to the network."""
         try:
@@ -146,6 +164,7 @@ def create(
         beside.mkdir(parents=True, mode=0o700)
         (beside / FILE).write_text(text)
         _write_keys(beside, made)
+        _write_server(beside, made)
         secrets = beside / "secrets"
         secrets.mkdir(mode=0o700)
         _write_private(secrets / "snmp-public", "public\n")
@@ -189,6 +208,31 @@ def _write_keys(folder: Path, settings: Settings) -> None:
     (folder / "roster.json").write_text(
         json.dumps([one.model_dump() for one in roster], indent=1) + "\n"
     )
+
+
+def _write_server(folder: Path, settings: Settings) -> None:
+    """Make operator, account and signing keys, and credentials for every process of this network."""
+    operator, system, account = (new_seed(k) for k in ("operator", "account", "account"))
+    names = [*settings.controllers(), READER]
+    signing = {role_of(name): new_seed("account") for name in names}
+    creds = folder / "creds"
+    (creds / "signing").mkdir(parents=True, mode=0o700)
+    secret = {"operator": operator, "system": system, "account": account}
+    secret |= {f"{role}.{scope}": seed for (role, scope), seed in signing.items()}
+    for name, seed in secret.items():
+        _write_private(creds / "signing" / f"{name}.nk", seed.seed + "\n")
+    for name in names:
+        user = new_seed("user")
+        jwt = user_jwt(signing[role_of(name)], account.public, user.public, token(name))
+        _write_private(creds / f"{name}.creds", credentials_text(jwt, user.seed))
+    public = {f"{role}.{scope}": seed.public for (role, scope), seed in signing.items()}
+    nats = folder / "nats"
+    nats.mkdir(mode=0o700)
+    (nats / AUTHORIZATION).write_text(server_config(
+        operator_jwt(operator, system.public),
+        (system.public, account_jwt(operator, system.public, "SYS")),
+        (account.public, account_jwt(operator, account.public, "pdsno", public)),
+    ))
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -57,8 +58,13 @@ class Connection:
         self._waiting: set[_Waiting] = set()
 
     @classmethod
-    async def open(cls, url: str, *, name: str, within_s: float = 5.0) -> "Connection":
-        """Connect; LogUnreachableError names the address, and why not."""
+    async def open(
+        cls, url: str, *, name: str, credentials: Path | None = None, within_s: float = 5.0
+    ) -> "Connection":
+        """Connect; LogUnreachableError names the address, and why not.
+
+        `credentials` is a NATS credentials file; its user has the name, with dashes for dots.
+        """
         trouble: list[str] = []
 
         async def note(error: Exception) -> None:
@@ -97,6 +103,7 @@ class Connection:
                     connect_timeout=2,
                     allow_reconnect=True,
                     inbox_prefix=f"_INBOX_{name.replace('.', '-')}".encode(),
+                    user_credentials=str(credentials) if credentials else None,
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
             with contextlib.suppress(Exception):
@@ -159,7 +166,8 @@ class Connection:
     def _refused(self, trouble: str) -> None:
         """Let a request whose publication the server refused wait no more; it gets no answer."""
         for one in list(self._waiting):
-            if "permissions violation" in trouble and f'"{one.subject}"' in trouble:
+            named = f'"{one.subject.lower()}"' in trouble.lower()     # nats-py writes it in lower case
+            if named and "permissions violation" in trouble:
                 one.refusal = trouble
                 one.give_up()
 

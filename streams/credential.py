@@ -17,10 +17,9 @@ from typing import Any
 
 import nkeys
 
-from streams.name import GLOBAL, Role, parse_controller, token
-from streams.topology import PARKED_SUBJECT, stream_name
+from streams.name import GLOBAL, parse_controller
+from streams.topology import PARKED_SUBJECT
 
-READERS = ("nib", "cli")          # processes that emit nothing
 _UNLIMITED = {
     "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": True,
     "conn": -1, "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
@@ -136,12 +135,7 @@ def credentials_text(jwt: str, seed: str) -> str:
     )
 
 
-def user_name(controller_id: str) -> str:
-    """Name a controller to the server: the token its subjects carry."""
-    return token(controller_id)
-
-
-def role_of(name: str) -> tuple[Role | str, str]:
+def role_of(name: str) -> tuple[str, str]:
     """Tell the role and scope of a controller id, or of a process that only reads."""
     if name == "nib":
         return "nib", GLOBAL
@@ -175,5 +169,3 @@ def server_config(operator: str, system: tuple[str, str], account: tuple[str, st
         f"system_account: {system[0]}\n"
     )
 
-
-_ = stream_name

@@ -18,6 +18,7 @@ import structlog
 from streams.errors import ServerError
 
 _log = structlog.get_logger()
+AUTHORIZATION = "auth.conf"      # in the store: the operator and accounts, public keys only
 _PR_SET_PDEATHSIG = 1
 _LOCK_S = 5.0  # a server that was told to end is gone by then
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -117,7 +118,7 @@ class EmbeddedServer:
             self._process = await asyncio.create_subprocess_exec(
                 str(find_binary()),
                 "-c",
-                str(self._config),
+                str(self._configuration()),
                 "--ports_file_dir",
                 str(ports),
                 stdout=output,
@@ -143,6 +144,14 @@ class EmbeddedServer:
             f"nats-server was not ready within {within_s:g} s: {self._last_words()}",
             hint=f"its output is in {self.log_file}",
         )
+
+    def _configuration(self) -> Path:
+        """Name the configuration: nats.conf, with what pdsno init says of who may connect."""
+        if not (self._store / AUTHORIZATION).exists():
+            return self._config
+        whole = self._store / "server.conf"      # includes are found relative to the file
+        whole.write_text(f"{self._config.read_text()}\ninclude {AUTHORIZATION}\n")
+        return whole
 
     def _ready(self, ports: Path) -> bool:
         for file in ports.glob("*.ports"):

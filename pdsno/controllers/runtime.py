@@ -20,7 +20,7 @@ from pdsno.errors import NotFoundError, SettingsError
 from pdsno.home import GLOBAL_ID, Home
 from streams.connection import Connection
 from streams.errors import PdsnoError
-from streams.name import parse_controller
+from streams.name import GLOBAL, parse_controller
 
 _log = structlog.get_logger()
 NIB = "nib"
@@ -48,7 +48,7 @@ def configure_logging(name: str, *, verbose: bool = False) -> None:
 
 async def run_role(home: Home, name: str, url: str) -> None:
     """Run `nib` or the controller with this id until SIGTERM or SIGINT."""
-    connection = await _connect(url, name)
+    connection = await _connect(url, name, home.credentials(name))
     try:
         if name == NIB:
             archivist = Archivist(home, connection)
@@ -75,17 +75,25 @@ async def seat_of(home: Home, controller_id: str, connection: Connection) -> Sea
     return await take_seat(home, controller_id, held, connection)
 
 
-async def _connect(url: str, name: str) -> Connection:
+async def _connect(url: str, name: str, credentials: Path | None) -> Connection:
     """Connect, patiently: a server that is just starting is no reason to give up at once."""
     for attempt in range(10):
         try:
-            return await Connection.open(url, name=name)
+            return await Connection.open(url, name=name, credentials=credentials)
         except PdsnoError as error:
             if attempt == 9:
                 raise
             _log.info("waiting for NATS", url=url, why=str(error))
             await asyncio.sleep(0.5)
     raise AssertionError("the loop returns or raises")
+
+
+async def connect_as_operator(home: Home, url: str, *, within_s: float = 5.0) -> Connection:
+    """Connect as a person's command does: it may ask, and request what operators may."""
+    name = f"operator.{GLOBAL}.1"
+    return await Connection.open(
+        url, name=name, credentials=home.credentials(name), within_s=within_s
+    )
 
 
 async def _until_signal(work: Callable[[], Awaitable[None]], close: Callable[[], None]) -> None:

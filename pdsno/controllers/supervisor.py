@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 import structlog
 
-from pdsno.controllers.runtime import NIB, path_of
+from pdsno.controllers.runtime import NIB, connect_as_operator, path_of
 from pdsno.errors import HomeError
 from pdsno.home import GLOBAL_ID, Home
 from projections.nib import RemoteNib
-from streams.connection import Connection
 from streams.server import EmbeddedServer, end_with_parent
 
 _log = structlog.get_logger()
@@ -98,7 +97,7 @@ class Supervisor:
             pause = min(pause * 2, _PAUSE_MAX_S)
 
     async def _ready(self) -> None:
-        connection = await Connection.open(self.url, name="up")
+        connection = await connect_as_operator(self._home, self.url)
         try:
             deadline = time.monotonic() + 60
             wanted = {m.controller_id for m in self._home.roster() if m.role != "global"}
