@@ -166,7 +166,7 @@ class Connection:
     def _refused(self, trouble: str) -> None:
         """Let a request whose publication the server refused wait no more; it gets no answer."""
         for one in list(self._waiting):
-            named = f'"{one.subject.lower()}"' in trouble.lower()     # nats-py writes it in lower case
+            named = f'"{one.subject.lower()}"' in trouble.lower()  # nats-py writes it in lower case
             if named and "permissions violation" in trouble:
                 one.refusal = trouble
                 one.give_up()

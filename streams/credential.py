@@ -21,8 +21,18 @@ from streams.name import GLOBAL, parse_controller
 from streams.topology import PARKED_SUBJECT
 
 _UNLIMITED = {
-    "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": True,
-    "conn": -1, "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
+    "subs": -1,
+    "data": -1,
+    "payload": -1,
+    "imports": -1,
+    "exports": -1,
+    "wildcards": True,
+    "conn": -1,
+    "leaf": -1,
+    "mem_storage": -1,
+    "disk_storage": -1,
+    "streams": -1,
+    "consumer": -1,
 }
 
 
@@ -42,7 +52,8 @@ class Seed:
 def new_seed(kind: str) -> Seed:
     """Make an nkey from the system's randomness; kind is operator, account or user."""
     prefix = {
-        "operator": nkeys.PREFIX_BYTE_OPERATOR, "account": nkeys.PREFIX_BYTE_ACCOUNT,
+        "operator": nkeys.PREFIX_BYTE_OPERATOR,
+        "account": nkeys.PREFIX_BYTE_ACCOUNT,
         "user": nkeys.PREFIX_BYTE_USER,
     }[kind]
     seed = nkeys.encode_seed(secrets.token_bytes(32), prefix).decode()
@@ -72,8 +83,10 @@ def template(role: str, scope: str) -> dict[str, Any]:
             subscribe += ["pdsno-beat.>"]
         case "regional":
             # what an LC alone may write stays its own: sightings and sweeps are not the region's to make
-            publish += [f"pdsno.{scope}.{noun}.>" for noun in
-                        ("controller", "device", "anomaly", "refusal", "sweep")]
+            publish += [
+                f"pdsno.{scope}.{noun}.>"
+                for noun in ("controller", "device", "anomaly", "refusal", "sweep")
+            ]
             publish += [f"pdsno-beat.{scope}.{{{{name()}}}}", f"{PARKED_SUBJECT}.>"]
             subscribe += [f"pdsno-beat.{scope}.*"]
         case "local":
@@ -88,10 +101,14 @@ def template(role: str, scope: str) -> dict[str, Any]:
         case _:
             raise ValueError(f"{role} has no place on the server")
     found: dict[str, Any] = {
-        "pub": {"allow": publish}, "sub": {"allow": subscribe}, "subs": -1, "data": -1, "payload": -1,
+        "pub": {"allow": publish},
+        "sub": {"allow": subscribe},
+        "subs": -1,
+        "data": -1,
+        "payload": -1,
     }
     if role == "nib":
-        found["resp"] = {"max": -1, "ttl": 600_000_000_000}      # an answer has any number of parts
+        found["resp"] = {"max": -1, "ttl": 600_000_000_000}  # an answer has any number of parts
     return found
 
 
@@ -108,13 +125,21 @@ def account_jwt(
     scopes = []
     for key_name, public in (signing or {}).items():
         role, _, scope = key_name.partition(".")
-        scopes.append({
-            "kind": "user_scope", "key": public, "role": key_name, "template": template(role, scope),
-        })
+        scopes.append(
+            {
+                "kind": "user_scope",
+                "key": public,
+                "role": key_name,
+                "template": template(role, scope),
+            }
+        )
     claims: dict[str, Any] = {
-        "type": "account", "version": 2, "default_permissions": {"pub": {}, "sub": {}},
-        "limits": _UNLIMITED if signing else _UNLIMITED | {"mem_storage": 0, "disk_storage": 0,
-                                                         "streams": 0, "consumer": 0},
+        "type": "account",
+        "version": 2,
+        "default_permissions": {"pub": {}, "sub": {}},
+        "limits": _UNLIMITED
+        if signing
+        else _UNLIMITED | {"mem_storage": 0, "disk_storage": 0, "streams": 0, "consumer": 0},
     }
     if scopes:
         claims["signing_keys"] = scopes
@@ -144,7 +169,13 @@ def role_of(name: str) -> tuple[str, str]:
 
 
 def _jwt(signer: Seed, subject: str, name: str, claims: dict[str, Any]) -> str:
-    body: dict[str, Any] = {"iat": 0, "iss": signer.public, "name": name, "sub": subject, "nats": claims}
+    body: dict[str, Any] = {
+        "iat": 0,
+        "iss": signer.public,
+        "name": name,
+        "sub": subject,
+        "nats": claims,
+    }
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
     body["jti"] = base64.b32encode(digest).decode().rstrip("=")
     head = _part({"typ": "JWT", "alg": "ed25519-nkey"})
@@ -168,4 +199,3 @@ def server_config(operator: str, system: tuple[str, str], account: tuple[str, st
         "}\n"
         f"system_account: {system[0]}\n"
     )
-

@@ -18,7 +18,7 @@ import structlog
 from streams.errors import ServerError
 
 _log = structlog.get_logger()
-AUTHORIZATION = "auth.conf"      # in the store: the operator and accounts, public keys only
+AUTHORIZATION = "auth.conf"  # in the store: the operator and accounts, public keys only
 _PR_SET_PDEATHSIG = 1
 _LOCK_S = 5.0  # a server that was told to end is gone by then
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -149,7 +149,7 @@ class EmbeddedServer:
         """Name the configuration: nats.conf, with what pdsno init says of who may connect."""
         if not (self._store / AUTHORIZATION).exists():
             return self._config
-        whole = self._store / "server.conf"      # includes are found relative to the file
+        whole = self._store / "server.conf"  # includes are found relative to the file
         whole.write_text(f"{self._config.read_text()}\ninclude {AUTHORIZATION}\n")
         return whole
 

@@ -1,7 +1,7 @@
 """Append signed and durable, beside the same events unsigned: rates, and their ratio, in one run.
 
-Both write to the same kind of stream on a server that flushes every batch to disk, in atomic batches of
-1000, two under way at once. `unsigned` builds the same CloudEvents body and no signature; `stored bytes`
+Both write to the same kind of stream on a server that flushes every batch to disk, in atomic
+batches of 1000, two under way at once. `unsigned` builds the same body and no signature; `stored bytes`
 sends bytes that were made before the clock started.
 """
 
@@ -28,11 +28,16 @@ def drafts() -> list[Draft]:
     return [
         draft(
             DeviceSighted(
-                controller_id="local.zone-a.1", device_id=f"mac-{n:012x}", sweep_id="bench",
-                observed_at=now, novelty="new", changed=[],
+                controller_id="local.zone-a.1",
+                device_id=f"mac-{n:012x}",
+                sweep_id="bench",
+                observed_at=now,
+                novelty="new",
+                changed=[],
                 identities=[Identity(kind="mac", value=f"{n:012x}")],
                 addresses=[Address(address=f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}")],
-                seen_by=["arp", "icmp"], sys_name=f"device-{n}",
+                seen_by=["arp", "icmp"],
+                sys_name=f"device-{n}",
             ),
             "zone-a",
         )
@@ -53,7 +58,7 @@ async def appended(
     log: JetStreamLog, events: list[Draft], make: Callable[[list[Draft]], list[Sealed]]
 ) -> float:
     """Append everything and return the rate."""
-    parts = iter([events[n:n + BATCH] for n in range(0, len(events), BATCH)])
+    parts = iter([events[n : n + BATCH] for n in range(0, len(events), BATCH)])
 
     async def worker() -> None:
         for part in parts:
@@ -76,8 +81,10 @@ async def main() -> None:
             for _ in range(ROUNDS):
                 events = drafts()
                 sealed = unsigned(signer, [draft(one.event, "zone-a") for one in events])
-                stock = iter([sealed[n:n + BATCH] for n in range(0, len(sealed), BATCH)])
-                rates["stored bytes"].append(await appended(log, events, lambda _, s=stock: next(s)))
+                stock = iter([sealed[n : n + BATCH] for n in range(0, len(sealed), BATCH)])
+                rates["stored bytes"].append(
+                    await appended(log, events, lambda _, s=stock: next(s))
+                )
                 rates["unsigned"].append(
                     await appended(log, drafts(), lambda part: unsigned(signer, part))
                 )

@@ -67,7 +67,8 @@ FORBIDDEN = {
     "purging a stream": ("regional.zone-a.1", "$JS.API.STREAM.PURGE.PDSNO_ZONE-A"),
     "deleting a stream": ("global.global.1", "$JS.API.STREAM.DELETE.PDSNO_ZONE-A"),
     "updating a stream as the global controller": (
-        "global.global.1", "$JS.API.STREAM.UPDATE.PDSNO_ZONE-A",
+        "global.global.1",
+        "$JS.API.STREAM.UPDATE.PDSNO_ZONE-A",
     ),
 }
 
@@ -130,7 +131,11 @@ async def test_a_stolen_signing_key_of_a_region_makes_users_of_that_region_only(
         credentials_text(user_jwt(stolen, account, user.public, "local-zone-b-1"), user.seed)
     )
     connection = await connected(home, server, OTHER, credentials=forged)
-    for subject in ("pdsno.zone-b.obs.local-zone-b-1.x", "pdsno.zone-a.device.x", "pdsno.global.x.y"):
+    for subject in (
+        "pdsno.zone-b.obs.local-zone-b-1.x",
+        "pdsno.zone-a.device.x",
+        "pdsno.global.x.y",
+    ):
         with pytest.raises(LogUnreachableError, match=r"(?i)permission|refus"):
             await connection.request(subject, b"bytes", timeout_s=2)
     await connection.close()
