@@ -11,9 +11,8 @@ from typing import Any
 import typer
 
 from cli.option import say
-from pdsno.controllers.runtime import nats_url
 from pdsno.errors import HomeError
-from pdsno.home import Home
+from pdsno.home import Home, nats_url
 from projections.nib import LocalNib, Nib, RemoteNib
 from projections.projector import Projector
 from projections.store import Store

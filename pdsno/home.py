@@ -125,6 +125,17 @@ class Home:
         return self.controller(f"operator.{scope}.1")
 
 
+def nats_url(home: Home) -> str:
+    """Tell where the log of this home is."""
+    settings = home.settings
+    if settings.nats_url:
+        return settings.nats_url
+    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
+    if running.exists():
+        return running.read_text().strip()
+    return f"nats://127.0.0.1:{settings.nats_port}"
+
+
 def create(
     folder: Path, *, regions: tuple[str, ...] = ("zone-a",), locals_per_region: int = 1,
     prefixes: tuple[IPv4Network, ...] = (), settings: str | None = None,

@@ -145,17 +145,6 @@ def controller_named(home: Home, role: str, region: str | None, controller_id: s
     )
 
 
-def nats_url(home: Home) -> str:
-    """Tell where the log of this home is."""
-    settings = home.settings
-    if settings.nats_url:
-        return settings.nats_url
-    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
-    if running.exists():
-        return running.read_text().strip()
-    return f"nats://127.0.0.1:{settings.nats_port}"
-
-
 def path_of(home: Home, name: str) -> Path:
     """Name the output file of a process that `pdsno up` runs."""
     return home.run / f"{name}.log"
