@@ -24,7 +24,7 @@ from streams.keys import Keyring
 from streams.log import Log
 from streams.name import GLOBAL
 
-_CONNECT_S = 3.0
+_CONNECT_S = 2.0
 
 
 @dataclass

@@ -17,7 +17,8 @@ PDSNO = (sys.executable, "-m", "cli.main")
 
 
 def start(home, *args, output=subprocess.PIPE, **more):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PDSNO_", "COLUMNS"))}
+    whole = os.environ  # noqa: TID251  # passed on to a child
+    environment = {k: v for k, v in whole.items() if not k.startswith(("PDSNO_", "COLUMNS"))}
     environment |= {"PDSNO_HOME": str(home), "PYTHONPATH": str(ROOT)} | more.pop("env", {})
     return subprocess.Popen(
         [*PDSNO, *map(str, args)],
