@@ -12,7 +12,7 @@ import typer
 
 from cli.option import say
 from pdsno.errors import HomeError
-from pdsno.home import Home, nats_url
+from pdsno.home import Home, connect_as_operator, nats_url
 from projections.nib import LocalNib, Nib, RemoteNib
 from projections.projector import Projector
 from projections.store import Store
@@ -54,7 +54,7 @@ class Context:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
         """Connect to the NATS of this home."""
-        connection = await Connection.open(nats_url(self.home), name="cli", within_s=_CONNECT_S)
+        connection = await connect_as_operator(self.home, nats_url(self.home), within_s=_CONNECT_S)
         try:
             yield connection
         finally:

@@ -14,7 +14,7 @@ from cli.machine import Finding
 from cli.option import Listing
 from cli.render import Column, Format
 from pdsno.errors import DoctorError
-from pdsno.home import Home, nats_url
+from pdsno.home import Home, connect_as_operator, nats_url
 from projections.nib import RemoteNib
 from streams import topology
 from streams.clock import utc_now
@@ -57,7 +57,7 @@ def doctor(context: typer.Context, form: option.Form = Format.TABLE) -> None:
 async def _server(home: Home) -> list[Finding]:
     findings = list(_up(home))
     try:
-        connection = await Connection.open(nats_url(home), name="doctor", within_s=_CONNECT_S)
+        connection = await connect_as_operator(home, nats_url(home), within_s=_CONNECT_S)
     except PdsnoError as error:
         return [*findings, Finding("nats", "wrong", str(error), "pdsno up starts a server")]
     try:

@@ -8,6 +8,7 @@ import typer
 
 from cli import anomaly, controller, device, discover, doctor, log, nib, run, sql, sweep
 from cli.context import Context
+from cli.demo.command import demo
 from pdsno.settings import home_folder
 from streams.errors import PdsnoError
 
@@ -22,6 +23,7 @@ app.command()(run.init)
 app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
+app.command()(demo)
 for noun in (device, sweep, controller, anomaly, log, nib):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)

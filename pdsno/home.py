@@ -1,12 +1,14 @@
 """The home folder: everything a machine keeps. Its layout is here and nowhere else.
 
-    pdsno.toml            settings
-    roster.json           who belongs to the network: ids, public keys (not secret)
-    keys/                 root.key, root.pub, region.<region>.key, <controller id>.key; each 0600
-    secrets/              what secret://file/NAME points to; each 0600
-    nats/                 the store of the embedded server
-    nib/                  one DuckDB file per process; each can be deleted
-    run/                  pid and output of what `pdsno up` runs
+pdsno.toml            settings
+roster.json           who belongs to the network: ids, public keys (not secret)
+keys/                 root.key, root.pub, region.<region>.key, <controller id>.key; each 0600
+creds/                <process>.creds: how each process proves itself to the server; each 0600
+creds/signing/        operator.nk, system.nk, account.nk, <role>.<scope>.nk; each 0600
+secrets/              what secret://file/NAME points to; each 0600
+nats/                 the store of the embedded server
+nib/                  one DuckDB file per process; each can be deleted
+run/                  pid and output of what `pdsno up` runs
 """
 
 import dataclasses
@@ -20,6 +22,16 @@ from pydantic import BaseModel
 
 from pdsno.errors import HomeError, SettingsError
 from pdsno.settings import FILE, Settings, parse_settings, read_settings
+from streams.connection import Connection
+from streams.credential import (
+    account_jwt,
+    credentials_text,
+    new_seed,
+    operator_jwt,
+    role_of,
+    server_config,
+    user_jwt,
+)
 from streams.errors import KeyFileError
 from streams.keys import (
     KeyFile,
@@ -30,9 +42,11 @@ from streams.keys import (
     region_file,
     write_key,
 )
-from streams.name import ControllerId, Role, parse_controller
+from streams.name import GLOBAL, ControllerId, Role, parse_controller, token
+from streams.server import AUTHORIZATION
 
 GLOBAL_ID = "global.global.1"
+READER = "nib"
 
 
 class Member(BaseModel):
@@ -104,11 +118,22 @@ class Home:
         """Make the keyring of somebody who reads: with the strongest keys this home has."""
         if (self.folder / "keys" / "root.key").exists():
             return self.keyring(self.root())
-        found = [self.region(r) for r in self.settings.regions
-                 if (self.folder / "keys" / f"region.{r}.key").exists()]
-        own = [self.controller(c) for c in self.settings.controllers()
-               if (self.folder / "keys" / f"{c}.key").exists()]
+        found = [
+            self.region(r)
+            for r in self.settings.regions
+            if (self.folder / "keys" / f"region.{r}.key").exists()
+        ]
+        own = [
+            self.controller(c)
+            for c in self.settings.controllers()
+            if (self.folder / "keys" / f"{c}.key").exists()
+        ]
         return self.keyring(*found, *own)
+
+    def credentials(self, name: str) -> Path | None:
+        """Name the file with which a process proves itself to the server; None where there is none."""
+        file = self.folder / "creds" / f"{name}.creds"
+        return file if file.exists() else None
 
     def roster(self) -> list[Member]:
         """Read who belongs to the network."""
@@ -117,7 +142,8 @@ class Home:
             return [Member.model_validate(one) for one in text]
         except (OSError, ValueError) as error:
             raise HomeError(
-                f"{self.folder / 'roster.json'} cannot be read: {error}", hint="pdsno init writes it"
+                f"{self.folder / 'roster.json'} cannot be read: {error}",
+                hint="pdsno init writes it",
             ) from error
 
     def operator(self, scope: str) -> KeyFile:
@@ -136,9 +162,21 @@ def nats_url(home: Home) -> str:
     return f"nats://127.0.0.1:{settings.nats_port}"
 
 
+async def connect_as_operator(home: Home, url: str, *, within_s: float = 5.0) -> Connection:
+    """Connect as a person's command does: it may ask, and request what operators may."""
+    name = f"operator.{GLOBAL}.1"
+    return await Connection.open(
+        url, name=name, credentials=home.credentials(name), within_s=within_s
+    )
+
+
 def create(
-    folder: Path, *, regions: tuple[str, ...] = ("zone-a",), locals_per_region: int = 1,
-    prefixes: tuple[IPv4Network, ...] = (), settings: str | None = None,
+    folder: Path,
+    *,
+    regions: tuple[str, ...] = ("zone-a",),
+    locals_per_region: int = 1,
+    prefixes: tuple[IPv4Network, ...] = (),
+    settings: str | None = None,
 ) -> Home:
     """Make a home and its keys; HomeError when there is one already.
 
@@ -149,7 +187,9 @@ def create(
             f"{folder} is a home already", hint="it is left as it is; name another with --home"
         )
     if folder.exists() and any(folder.iterdir()):
-        raise HomeError(f"{folder} is not empty and no home of PDSNO", hint="name another with --home")
+        raise HomeError(
+            f"{folder} is not empty and no home of PDSNO", hint="name another with --home"
+        )
     text = settings or settings_text(regions, locals_per_region, prefixes)
     made = parse_settings(_toml(text), FILE)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -157,6 +197,7 @@ def create(
         beside.mkdir(parents=True, mode=0o700)
         (beside / FILE).write_text(text)
         _write_keys(beside, made)
+        _write_server(beside, made)
         secrets = beside / "secrets"
         secrets.mkdir(mode=0o700)
         _write_private(secrets / "snmp-public", "public\n")
@@ -190,15 +231,46 @@ def _write_keys(folder: Path, settings: Settings) -> None:
     for controller_id in settings.controllers():
         role, scope, _ = parse_controller(controller_id)
         key = controller_file(regions[scope], controller_id)
-        if controller_id == GLOBAL_ID:      # the global controller decides with the root's own key
+        if controller_id == GLOBAL_ID:  # the global controller decides with the root's own key
             key = dataclasses.replace(key, signing_seed=root.signing_seed)
         write_key(keys / f"{controller_id}.key", key)
-        roster.append(Member(
-            controller_id=controller_id, role=role, public_key=key.public_key(),
-            key_id=str(key.key_id),
-        ))
+        roster.append(
+            Member(
+                controller_id=controller_id,
+                role=role,
+                public_key=key.public_key(),
+                key_id=str(key.key_id),
+            )
+        )
     (folder / "roster.json").write_text(
         json.dumps([one.model_dump() for one in roster], indent=1) + "\n"
+    )
+
+
+def _write_server(folder: Path, settings: Settings) -> None:
+    """Make operator, account and signing keys, and credentials for every process of this network."""
+    operator, system, account = (new_seed(k) for k in ("operator", "account", "account"))
+    names = [*settings.controllers(), READER]
+    signing = {role_of(name): new_seed("account") for name in names}
+    creds = folder / "creds"
+    (creds / "signing").mkdir(parents=True, mode=0o700)
+    secret = {"operator": operator, "system": system, "account": account}
+    secret |= {f"{role}.{scope}": seed for (role, scope), seed in signing.items()}
+    for name, seed in secret.items():
+        _write_private(creds / "signing" / f"{name}.nk", seed.seed + "\n")
+    for name in names:
+        user = new_seed("user")
+        jwt = user_jwt(signing[role_of(name)], account.public, user.public, token(name))
+        _write_private(creds / f"{name}.creds", credentials_text(jwt, user.seed))
+    public = {f"{role}.{scope}": seed.public for (role, scope), seed in signing.items()}
+    nats = folder / "nats"
+    nats.mkdir(mode=0o700)
+    (nats / AUTHORIZATION).write_text(
+        server_config(
+            operator_jwt(operator, system.public),
+            (system.public, account_jwt(operator, system.public, "SYS")),
+            (account.public, account_jwt(operator, account.public, "pdsno", public)),
+        )
     )
 
 
@@ -218,7 +290,8 @@ def settings_text(
         f"prefixes = [{swept}]          # swept on schedule\n"
         'allowed = ["0.0.0.0/0"]          # what it may be asked to sweep\n'
         "exclude = []                     # never asked, whoever wants it\n"
-        for region in regions for n in range(1, locals_per_region + 1)
+        for region in regions
+        for n in range(1, locals_per_region + 1)
     )
     names = ", ".join(f'"{region}"' for region in regions)
     return f"""# PDSNO. Every setting is explained in docs/settings.md; what is left out has its default.

@@ -106,9 +106,9 @@ def digest(store: Store) -> dict[str, str]:
         cursor.execute("BEGIN TRANSACTION READ ONLY")
         for table in tables():
             cursor.execute(
-                "SELECT count(*), coalesce(sum(md5_number_upper(row)::HUGEINT), 0),"
+                "SELECT count(*), coalesce(sum(md5_number_upper(row)::HUGEINT), 0),"  # noqa: S608  # our own name
                 " coalesce(bit_xor(md5_number_lower(row)), 0)"
-                f" FROM (SELECT to_json(t)::VARCHAR AS row FROM {table.name} t)"  # noqa: S608  # our own name
+                f" FROM (SELECT to_json(t)::VARCHAR AS row FROM {table.name} t)"
             )
             found = cursor.fetchone()
             named[table.name] = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
@@ -153,7 +153,9 @@ async def serve(nib: Nib, connection: Connection, *, subject: str = SUBJECT) -> 
 
 
 def _parts(rows: Rows) -> list[bytes]:
-    parts, batch, size = [], [], 0
+    parts: list[bytes] = []
+    batch: list[bytes] = []
+    size = 0
     for row in rows.rows:
         text = orjson.dumps(row)
         if size + len(text) > _PART_BYTES and batch:

@@ -1,18 +1,19 @@
 """From log to NIB: read each scope in order, judge every event, fold batch by batch.
 
-Reading goes on while a batch is judged and folded in a thread of its own. Deciders and queries wait here
-for a position ("read your own write").
+Three stages at once, each bounded: the event loop reads, one thread judges a batch, another folds
+the one before. Deciders and queries wait here for a position ("read your own write").
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import structlog
 
+from projections.batch import Batch
 from projections.errors import NibError
 from projections.store import Store
 from streams.keys import Keyring
@@ -21,7 +22,9 @@ from streams.reader import Reader
 
 _log = structlog.get_logger()
 _BATCH_MAX = 20_000
-_AHEAD_MAX = 40_000  # events read and not folded yet; bounds the memory
+_AHEAD_MAX = 40_000  # events read and not judged yet; bounds the memory
+_BYTES_MAX = 32 * 1024 * 1024  # of one batch, however large its events are
+_SLICE = 500  # events that are in memory parsed
 _TRIES = 5
 
 
@@ -32,9 +35,8 @@ class Projector:
         self.store = store
         self._keyring = keyring
         self._log = log
-        self._reader = Reader(keyring)
-        store.restore(self._reader)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="fold")
+        self._judge = ThreadPoolExecutor(1, thread_name_prefix="judge")
+        self._fold = ThreadPoolExecutor(1, thread_name_prefix="fold")
         self._moved = asyncio.Condition()
         self.position: dict[str, int] = {}
 
@@ -65,52 +67,46 @@ class Projector:
         await self._pump(scope, subjects, live=True)
 
     async def _pump(self, scope: str, subjects: Sequence[str], *, live: bool) -> None:
+        """Read a scope on from its checkpoint, with a reader that knows what was folded."""
         created, head = await self._log.created_at(scope), await self._log.head(scope)
         after = self.store.bind(scope, created, head)
+        reader = Reader(self._keyring)
+        self.store.restore(reader, scope)
         await self._reached(scope, after)
-        waiting: list[Recorded] = []
-        arrived, room = asyncio.Event(), asyncio.Event()
-        room.set()
-
-        async def read() -> None:
-            source = self._log.follow if live else self._log.read
-            async with contextlib.aclosing(
-                source(scope, after=after, subjects=subjects)
-            ) as batches:
-                async for batch in batches:
-                    waiting.extend(batch)
-                    arrived.set()
-                    if len(waiting) >= _AHEAD_MAX:
-                        room.clear()
-                    await room.wait()
-
-        reading = asyncio.create_task(read())
-        reading.add_done_callback(lambda _: arrived.set())
+        source = self._log.follow if live else self._log.read
+        queue = _Queue(source(scope, after=after, subjects=subjects))
+        loop = asyncio.get_running_loop()
+        folding: asyncio.Future[None] | None = None
+        batch = Batch()
         try:
             while True:
-                if not waiting:
-                    if reading.done():
-                        reading.result()
-                        return
-                    await arrived.wait()
-                    arrived.clear()
-                    continue
-                batch = waiting[:_BATCH_MAX]
-                del waiting[:_BATCH_MAX]
-                room.set()
-                await asyncio.get_running_loop().run_in_executor(self._worker, self._fold, batch)
-                await self._reached(scope, batch[-1].seq)
+                if queue.empty and folding is not None:
+                    await self._folded(folding, batch)
+                    folding = None
+                elif (taken := await queue.take()) is not None:
+                    judged = await loop.run_in_executor(self._judge, _judge, reader, taken)
+                    if folding is not None:
+                        await self._folded(folding, batch)
+                    batch = judged
+                    folding = loop.run_in_executor(self._fold, self._write, batch)
+                else:
+                    return
         finally:
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await reading
+            if folding is not None:  # whoever stops us may delete the file next
+                await asyncio.wait([folding])
+                folding.exception()
+            await queue.close()
 
-    def _fold(self, batch: list[Recorded]) -> None:
-        read = self._reader.read
-        verdicts = [read(one) for one in batch]
+    async def _folded(self, folding: asyncio.Future[None], batch: Batch) -> None:
+        await asyncio.shield(folding)
+        assert batch.last is not None, "only what was judged is folded"
+        await self._reached(batch.last.scope, batch.last.seq)
+
+    def _write(self, batch: Batch) -> None:
+        assert batch.first is not None, "only what was judged is folded"
         for attempt in range(1, _TRIES + 1):
             try:
-                self.store.apply(verdicts)
+                self.store.write(batch)
             except duckdb.OutOfMemoryException as error:
                 if attempt == _TRIES:
                     raise NibError(
@@ -121,7 +117,7 @@ class Projector:
                 time.sleep(0.2 * attempt)  # noqa: TID251  # in the fold's own thread, while queries end
             except duckdb.Error as error:
                 raise NibError(
-                    f"the NIB cannot be written at {batch[0].scope}:{batch[0].seq}: {error}",
+                    f"the NIB cannot be written at {batch.first.scope}:{batch.first.seq}: {error}",
                     hint="is the disk full? nothing is lost: it goes on from its checkpoint",
                 ) from error
             else:
@@ -141,11 +137,71 @@ class Projector:
                 )
         except TimeoutError as error:
             raise NibError(
-                f"the NIB did not reach {dict(wanted)} within {within_s:g} s; it is at {self.position}",
+                f"the NIB did not reach {dict(wanted)} within {within_s:g} s;"
+                f" it is at {self.position}",
                 hint="it may still be catching up: pdsno nib status",
             ) from error
 
     def close(self) -> None:
         """Finish the fold under way and release the file."""
-        self._worker.shutdown(wait=True)
+        self._judge.shutdown(wait=True)
+        self._fold.shutdown(wait=True)
         self.store.close()
+
+
+class _Queue:
+    """What was read and not judged yet; reading waits while it is full."""
+
+    def __init__(self, source: AsyncGenerator[list[Recorded], None]) -> None:
+        self._waiting: list[Recorded] = []
+        self._arrived, self._room = asyncio.Event(), asyncio.Event()
+        self._reading = asyncio.create_task(self._read(source))
+        self._reading.add_done_callback(lambda _: self._arrived.set())
+
+    async def _read(self, source: AsyncGenerator[list[Recorded], None]) -> None:
+        async with contextlib.aclosing(source) as batches:
+            async for batch in batches:
+                self._waiting.extend(batch)
+                self._arrived.set()
+                while len(self._waiting) >= _AHEAD_MAX:
+                    self._room.clear()
+                    await self._room.wait()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits at this moment."""
+        return not self._waiting
+
+    async def take(self) -> list[Recorded] | None:
+        """Wait for events and take a batch of them; None at the end."""
+        while not self._waiting:
+            if self._reading.done():
+                self._reading.result()
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        size = count = 0
+        for one in self._waiting[:_BATCH_MAX]:
+            size += len(one.raw)
+            if size > _BYTES_MAX and count:
+                break
+            count += 1
+        taken = self._waiting[:count]
+        del self._waiting[:count]
+        self._room.set()
+        return taken
+
+    async def close(self) -> None:
+        """Stop reading; what went wrong was told by take."""
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        if not self._reading.cancelled():
+            self._reading.exception()
+
+
+def _judge(reader: Reader, taken: list[Recorded]) -> Batch:
+    """Read a batch; parsed events live for a slice only, what is folded is a fifth of them."""
+    batch, read = Batch(), reader.read
+    for start in range(0, len(taken), _SLICE):
+        batch.add([read(one) for one in taken[start : start + _SLICE]])
+    return batch

@@ -1,12 +1,12 @@
 """Queries from people: read-only, bounded in time and rows, whatever the text says.
 
-A query runs in a read-only transaction of its own, on a database whose access to files and network is
-off for good; the clock ends what runs too long.
+A query runs in a read-only transaction of its own, on a database whose access to files and network
+is off for good; the clock ends what runs too long.
 """
 
 import threading
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +18,7 @@ from streams.clock import to_wire
 
 TIMEOUT_S = 30.0
 ROWS_MAX = 1_000_000
+_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # what JSON readers take as a number
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
@@ -73,18 +74,26 @@ def run(
 
 
 def plain(value: Any) -> Any:
-    """Write a value as JSON knows it; instants as in the log."""
-    if isinstance(value, datetime):
-        return to_wire(value.replace(tzinfo=value.tzinfo or UTC))
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if isinstance(value, dict):
-        return {str(name): plain(one) for name, one in value.items()}
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
+    """Write a value as JSON knows it: instants as in the log, what no number holds as text."""
+    match value:
+        case None | str() | bool() | float():
+            return value
+        case int():
+            return value if _INT_MIN <= value <= _INT_MAX else str(value)
+        case datetime():
+            return to_wire(value.replace(tzinfo=value.tzinfo or UTC))
+        case list() | tuple():
+            return [plain(one) for one in value]
+        case dict():
+            return {str(name): plain(one) for name, one in value.items()}
+        case _:
+            return _written(value)
+
+
+def _written(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
-    if isinstance(value, date):
+    if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, (bytes, bytearray)):
         return value.hex()

@@ -1,4 +1,22 @@
-"""One .sql file is one table of the NIB: what a row means, its definition, and how events fold into it."""
+"""One .sql file is one table of the NIB: what a row means, its definition, and its folds.
+
+    -- What a row means.
+    -- key: the columns by which a row is found
+    -- folds: every event that changes the table
+    -- name: table
+    -- name: fold <the events that call for this statement, or * for all>
+
+A fold reads `batch`, the accepted events of one scope in columns: those of the table `event`, and
+controller_id and device_id out of the data, NULL where the event has none. It may find a fact of
+any kind there in any order, and must not fail on one. Several folds run in the order of the file.
+
+Keys are held by the folds and proven by the tests, not by an index: a fold joins a batch to a
+table, for which DuckDB scans, and keeping an index cost more than all folds together.
+
+DuckDB plans a statement anew each time, and a plan without windows and groups takes half of the
+time. So a fold may be written twice: a line that ends in `-- of several` is left out when the batch
+has one event, and what follows `-- of one:` stands in for it.
+"""
 
 import hashlib
 import re
@@ -6,35 +24,77 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-_SECTION = re.compile(r"^-- name: (table|fold)\n", re.MULTILINE)
+_SECTION = re.compile(r"^-- name: (table|fold)(.*)\n", re.MULTILINE)
+_KEY = re.compile(r"^-- key: (.+)", re.MULTILINE)
+_SEVERAL = re.compile(r".*-- of several\n", re.MULTILINE)
+_ONE = re.compile(r"-- of one: ")
 _FOLDS = re.compile(r"^-- folds: (.+(?:\n--  .+)*)", re.MULTILINE)
+EVERY = "*"
+
+# Events that no table folds besides `event`, and why: they are there to be read in the log.
+LOG_ONLY = {
+    "probe.failed": "what a probe could not do is in sweep.impaired; why, is asked of `event`",
+    "sighting.refused": "the refused events themselves stand in `quarantined`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One statement, and the events without which it has nothing to do."""
+
+    sql: str
+    alone: str  # the same for a batch of one event
+    types: frozenset[str]
+
+    def wants(self, types: set[str]) -> bool:
+        """Tell whether a batch with these event types concerns this fold."""
+        return EVERY in self.types or not self.types.isdisjoint(types)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table and its folds; a fold runs over `batch` when the batch has an event that it folds."""
+    """A table and its folds."""
 
     name: str
+    key: tuple[str, ...]
     definition: str
-    folds: tuple[str, ...]
+    folds: tuple[Fold, ...]
     types: frozenset[str]  # noun.past_participle; empty: filled otherwise; "*": every event
 
     def wants(self, types: set[str]) -> bool:
         """Tell whether a batch with these event types concerns this table."""
-        return "*" in self.types or not self.types.isdisjoint(types)
+        return EVERY in self.types or not self.types.isdisjoint(types)
 
 
 def parse(name: str, text: str) -> Table:
-    """Read a table from its file; ValueError when a part is missing."""
-    listed = _FOLDS.search(text)
+    """Read a table from its file; ValueError when a part is missing or a fold is not announced."""
+    listed, key = _FOLDS.search(text), _KEY.search(text)
     parts = _SECTION.split(text)[1:]
-    sections = [(parts[i], parts[i + 1].strip()) for i in range(0, len(parts), 2)]
-    definitions = [body for kind, body in sections if kind == "table"]
-    if listed is None or len(definitions) != 1:
-        raise ValueError(f"{name}.sql needs one 'folds:' line and one 'name: table' section")
-    types = frozenset(re.split(r"[,\s]+", listed[1].replace("--", " ").strip()))
-    folds = tuple(body for kind, body in sections if kind == "fold")
-    return Table(name, definitions[0], folds, types - {"nothing"})
+    sections = [
+        (parts[i], _types(parts[i + 1]), parts[i + 2].strip()) for i in range(0, len(parts), 3)
+    ]
+    definitions = [body for kind, _, body in sections if kind == "table"]
+    if listed is None or key is None or len(definitions) != 1:
+        raise ValueError(
+            f"{name}.sql needs a 'key:' line, a 'folds:' line and one 'name: table' section"
+        )
+    types = _types(listed[1].replace("--", " ")) - {"nothing"}
+    folds = tuple(
+        Fold(body, _ONE.sub("", _SEVERAL.sub("", body + "\n")), given)
+        for kind, given, body in sections
+        if kind == "fold"
+    )
+    called = frozenset[str]().union(*(fold.types for fold in folds))
+    if called != types or not all(fold.types and fold.sql for fold in folds):
+        raise ValueError(
+            f"{name}.sql announces {', '.join(sorted(types)) or 'nothing'}"
+            f" and folds {', '.join(sorted(called)) or 'nothing'}; every fold names its events"
+        )
+    return Table(name, tuple(re.split(r",\s*", key[1])), definitions[0], folds, types)
+
+
+def _types(text: str) -> frozenset[str]:
+    return frozenset(re.split(r"[,\s]+", text.strip())) - {""}
 
 
 @cache

@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -57,8 +58,13 @@ class Connection:
         self._waiting: set[_Waiting] = set()
 
     @classmethod
-    async def open(cls, url: str, *, name: str, within_s: float = 5.0) -> "Connection":
-        """Connect; LogUnreachableError names the address, and why not."""
+    async def open(
+        cls, url: str, *, name: str, credentials: Path | None = None, within_s: float = 5.0
+    ) -> "Connection":
+        """Connect; LogUnreachableError names the address, and why not.
+
+        `credentials` is a NATS credentials file; its user has the name, with dashes for dots.
+        """
         trouble: list[str] = []
 
         async def note(error: Exception) -> None:
@@ -67,8 +73,9 @@ class Connection:
                 _log.warning("nats", trouble=text)
                 connection._refused(text)
                 return
-            trouble[:] = [text]
-            if "authorization" in text.lower():  # asking again changes nothing
+            if not _refusal(trouble):
+                trouble[:] = [text]
+            if _refusal(trouble):  # asking again changes nothing
                 scope.reschedule(asyncio.get_running_loop().time() + _SETTLE_S)
 
         async def disconnected() -> None:
@@ -96,6 +103,7 @@ class Connection:
                     connect_timeout=2,
                     allow_reconnect=True,
                     inbox_prefix=f"_INBOX_{name.replace('.', '-')}".encode(),
+                    user_credentials=str(credentials) if credentials else None,
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
             with contextlib.suppress(Exception):
@@ -158,7 +166,8 @@ class Connection:
     def _refused(self, trouble: str) -> None:
         """Let a request whose publication the server refused wait no more; it gets no answer."""
         for one in list(self._waiting):
-            if "permissions violation" in trouble and f'"{one.subject}"' in trouble:
+            named = f'"{one.subject.lower()}"' in trouble.lower()  # nats-py writes it in lower case
+            if named and "permissions violation" in trouble:
                 one.refusal = trouble
                 one.give_up()
 
@@ -220,3 +229,7 @@ class Connection:
             raise LogUnreachableError(f"no answer on {subject} within {timeout_s:g} s") from error
         finally:
             await subscription.unsubscribe()
+
+
+def _refusal(said: list[str]) -> bool:
+    return any("authorization" in one.lower() for one in said)

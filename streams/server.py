@@ -18,7 +18,9 @@ import structlog
 from streams.errors import ServerError
 
 _log = structlog.get_logger()
+AUTHORIZATION = "auth.conf"  # in the store: the operator and accounts, public keys only
 _PR_SET_PDEATHSIG = 1
+_LOCK_S = 5.0  # a server that was told to end is gone by then
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -73,7 +75,7 @@ class EmbeddedServer:
     async def start(self, *, within_s: float = 20.0) -> None:
         """Start the server and wait until it takes connections; ServerError with its last words."""
         self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._take_lock()
+        await self._take_lock(min(within_s, _LOCK_S))
         try:
             await self._spawn(within_s)
         except BaseException:
@@ -81,20 +83,22 @@ class EmbeddedServer:
             raise
         self._keeper = asyncio.create_task(self._keep())
 
-    def _take_lock(self) -> None:
+    async def _take_lock(self, within_s: float) -> None:
         """Hold the store alone: two servers on one store would write over each other.
 
-        The server inherits the lock, so it is held for as long as one of us lives.
+        The server inherits the lock, so it is held for as long as one of us lives. One that is
+        just ending is waited for.
         """
         lock = os.open(self._store / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            raise ServerError(
-                f"another server holds {self._store}",
-                hint="only one pdsno up can run on one home folder",
-            ) from error
+        deadline = time.monotonic() + within_s
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                os.close(lock)
+                raise ServerError(
+                    f"another server holds {self._store}",
+                    hint="only one pdsno up can run on one home folder",
+                )
+            await asyncio.sleep(0.05)
         self._lock = lock
 
     def _release_lock(self) -> None:
@@ -114,7 +118,7 @@ class EmbeddedServer:
             self._process = await asyncio.create_subprocess_exec(
                 str(find_binary()),
                 "-c",
-                str(self._config),
+                str(self._configuration()),
                 "--ports_file_dir",
                 str(ports),
                 stdout=output,
@@ -140,6 +144,14 @@ class EmbeddedServer:
             f"nats-server was not ready within {within_s:g} s: {self._last_words()}",
             hint=f"its output is in {self.log_file}",
         )
+
+    def _configuration(self) -> Path:
+        """Name the configuration: nats.conf, with what pdsno init says of who may connect."""
+        if not (self._store / AUTHORIZATION).exists():
+            return self._config
+        whole = self._store / "server.conf"  # includes are found relative to the file
+        whole.write_text(f"{self._config.read_text()}\ninclude {AUTHORIZATION}\n")
+        return whole
 
     def _ready(self, ports: Path) -> bool:
         for file in ports.glob("*.ports"):
@@ -204,6 +216,14 @@ class EmbeddedServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def end_with_parent(parent: int | None = None) -> None:

@@ -1,1 +1,1 @@
-"""The network of `make demo`: real SNMP agents on loopback addresses."""
+"""What `pdsno demo` needs besides the product: agents, a small network, and the story it tells."""

@@ -48,7 +48,7 @@ def configure_logging(name: str, *, verbose: bool = False) -> None:
 
 async def run_role(home: Home, name: str, url: str) -> None:
     """Run `nib` or the controller with this id until SIGTERM or SIGINT."""
-    connection = await _connect(url, name)
+    connection = await _connect(url, name, home.credentials(name))
     try:
         if name == NIB:
             archivist = Archivist(home, connection)
@@ -75,11 +75,11 @@ async def seat_of(home: Home, controller_id: str, connection: Connection) -> Sea
     return await take_seat(home, controller_id, held, connection)
 
 
-async def _connect(url: str, name: str) -> Connection:
+async def _connect(url: str, name: str, credentials: Path | None) -> Connection:
     """Connect, patiently: a server that is just starting is no reason to give up at once."""
     for attempt in range(10):
         try:
-            return await Connection.open(url, name=name)
+            return await Connection.open(url, name=name, credentials=credentials)
         except PdsnoError as error:
             if attempt == 9:
                 raise

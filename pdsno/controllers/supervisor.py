@@ -12,9 +12,8 @@ import structlog
 
 from pdsno.controllers.runtime import NIB, path_of
 from pdsno.errors import HomeError
-from pdsno.home import GLOBAL_ID, Home
+from pdsno.home import GLOBAL_ID, Home, connect_as_operator
 from projections.nib import RemoteNib
-from streams.connection import Connection
 from streams.server import EmbeddedServer, end_with_parent
 
 _log = structlog.get_logger()
@@ -30,7 +29,7 @@ class Supervisor:
         self._tell = tell
         self._server: EmbeddedServer | None = None
         self._children: dict[str, asyncio.subprocess.Process] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.url = home.settings.nats_url
 
     def names(self) -> list[str]:
@@ -48,8 +47,20 @@ class Supervisor:
             self.url = self._server.url
         (self._home.run / "nats.url").write_text(self.url + "\n")
         for name in self.names():
-            self._tasks.append(asyncio.create_task(self._keep(name)))
+            await self.resume(name)
         await self._ready()
+
+    async def kill(self, name: str) -> None:
+        """End a process with SIGKILL and leave it so until `resume`."""
+        self._tasks.pop(name).cancel()
+        child = self._children[name]
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+
+    async def resume(self, name: str) -> None:
+        """Start a process, and keep it running."""
+        self._tasks[name] = asyncio.create_task(self._keep(name))
 
     def _take(self) -> None:
         """Claim the home for this process; HomeError when another runs it."""
@@ -86,7 +97,7 @@ class Supervisor:
             pause = min(pause * 2, _PAUSE_MAX_S)
 
     async def _ready(self) -> None:
-        connection = await Connection.open(self.url, name="up")
+        connection = await connect_as_operator(self._home, self.url)
         try:
             deadline = time.monotonic() + 60
             wanted = {m.controller_id for m in self._home.roster() if m.role != "global"}
@@ -105,9 +116,9 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop everything in the order that loses nothing: controllers, the NIB, then the server."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for child in self._children.values():
             if child.returncode is None:
                 child.send_signal(signal.SIGTERM)

@@ -16,11 +16,14 @@ _GROUP, _LOCAL = 0x01, 0x02  # of the first octet (IEEE 802): an address without
 
 
 def vendor(host: HostReport) -> str | None:
-    """Say who made a host: as the agent says, else as the MAC says, else the bare number."""
+    """Say who made a host: as the agent says, else as one of its MACs says, else the bare number."""
     said = vendor_by_object_id(host.snmp.sys_object_id) if host.snmp else None
     if said is not None and not said.startswith("enterprise "):
         return said
-    return (vendor_by_mac(host.mac) if host.mac else None) or said
+    macs = [host.mac]
+    if host.snmp is not None:
+        macs += [host.snmp.base_mac, *(one.mac for one in host.snmp.interfaces)]
+    return next((name for mac in macs if mac and (name := vendor_by_mac(mac))), said)
 
 
 def vendor_by_mac(mac: str) -> str | None:

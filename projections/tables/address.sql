@@ -1,4 +1,5 @@
 -- Which device answers at which address, as its controllers last saw it.
+-- key: scope, address
 -- folds: device.sighted
 
 -- name: table
@@ -9,37 +10,38 @@ CREATE TABLE IF NOT EXISTS address (
     mac           VARCHAR,              -- aa:bb:cc:dd:ee:ff
     controller_id VARCHAR NOT NULL,
     sighted_at    TIMESTAMP NOT NULL,
-    seq           UBIGINT NOT NULL,
-    PRIMARY KEY (scope, address)
+    seq           UBIGINT NOT NULL
 );
 
--- The last sighting of an address wins; it is gone when the same controller sees the same device without it.
+-- The last sighting of an address wins; it is gone when the same controller sees the same device
+-- without it.
 
--- name: fold
-CREATE OR REPLACE TEMP TABLE listed AS
-SELECT s.*, one->>'address' AS address, one->>'mac' AS mac
-FROM (
-    SELECT scope, seq, recorded_at, data->>'controller_id' AS controller_id,
-           data->>'device_id' AS device_id, CAST(data->'addresses' AS JSON[]) AS addresses,
-           max(seq) OVER (
-               PARTITION BY scope, data->>'controller_id', data->>'device_id') AS last_seq
-    FROM batch WHERE type = 'device.sighted'
-) s, unnest(CASE WHEN len(s.addresses) = 0 THEN [NULL] ELSE s.addresses END) AS u(one);
+-- name: fold device.sighted
+DELETE FROM address USING batch b
+WHERE b.type = 'device.sighted' AND address.scope = b.scope
+  AND address.controller_id = b.controller_id AND address.device_id = b.device_id;
 
--- name: fold
-DELETE FROM address USING listed l
-WHERE address.scope = l.scope AND (
-    address.address = l.address
-    OR (address.controller_id = l.controller_id AND address.device_id = l.device_id));
-
--- name: fold
-INSERT INTO address BY NAME
-SELECT scope, address, device_id, mac, controller_id, recorded_at AS sighted_at, seq
-FROM (
-    SELECT scope, address, device_id, mac, controller_id, recorded_at, seq, last_seq
-    FROM listed WHERE address IS NOT NULL
-    QUALIFY row_number() OVER (PARTITION BY scope, address ORDER BY seq DESC) = 1
-) WHERE seq = last_seq;
-
--- name: fold
-DROP TABLE listed;
+-- name: fold device.sighted
+MERGE INTO address USING (
+    WITH sighted AS (
+        SELECT scope, controller_id, device_id, recorded_at, seq,
+               seq = max(seq) OVER (PARTITION BY scope, controller_id, device_id) AS stands, -- of several
+               -- of one: true AS stands,
+               json_transform(data->'addresses', '[{"address":"VARCHAR","mac":"VARCHAR"}]') AS listed
+        FROM batch WHERE type = 'device.sighted'
+    ), claim AS (
+        SELECT * EXCLUDE (listed), unnest(listed, recursive := true),
+               generate_subscripts(listed, 1) AS place
+        FROM sighted
+    )
+    SELECT * FROM claim
+    QUALIFY row_number() OVER (PARTITION BY scope, address ORDER BY seq DESC, place DESC) = 1
+) c
+ON address.scope = c.scope AND address.address = c.address
+WHEN MATCHED AND NOT c.stands THEN DELETE
+WHEN MATCHED THEN UPDATE SET
+    device_id = c.device_id, mac = c.mac, controller_id = c.controller_id,
+    sighted_at = c.recorded_at, seq = c.seq
+WHEN NOT MATCHED AND c.stands THEN
+    INSERT (scope, address, device_id, mac, controller_id, sighted_at, seq)
+    VALUES (c.scope, c.address, c.device_id, c.mac, c.controller_id, c.recorded_at, c.seq);

@@ -1,4 +1,5 @@
 -- Findings for a person to look at; each is flagged once.
+-- key: scope, anomaly_id
 -- folds: anomaly.flagged
 
 -- name: table
@@ -9,14 +10,16 @@ CREATE TABLE IF NOT EXISTS anomaly (
     about      VARCHAR NOT NULL,     -- the device, controller or address
     detail     JSON NOT NULL,
     flagged_at TIMESTAMP NOT NULL,
-    seq        UBIGINT NOT NULL,
-    PRIMARY KEY (scope, anomaly_id)
+    seq        UBIGINT NOT NULL
 );
 
--- name: fold
-INSERT INTO anomaly BY NAME
-SELECT scope, data->>'anomaly_id' AS anomaly_id, data->>'kind' AS kind, data->>'about' AS about,
-       data->'detail' AS detail, recorded_at AS flagged_at, seq
-FROM batch WHERE type = 'anomaly.flagged'
-QUALIFY row_number() OVER (PARTITION BY scope, data->>'anomaly_id' ORDER BY seq) = 1
-ON CONFLICT DO NOTHING;
+-- name: fold anomaly.flagged
+MERGE INTO anomaly USING (
+    SELECT scope, data->>'anomaly_id' AS anomaly_id, recorded_at, seq, data
+    FROM batch WHERE type = 'anomaly.flagged'
+    QUALIFY row_number() OVER (PARTITION BY scope, data->>'anomaly_id' ORDER BY seq) = 1
+) b
+ON anomaly.scope = b.scope AND anomaly.anomaly_id = b.anomaly_id
+WHEN NOT MATCHED THEN INSERT (scope, anomaly_id, kind, about, detail, flagged_at, seq)
+    VALUES (b.scope, b.anomaly_id, b.data->>'kind', b.data->>'about', b.data->'detail',
+            b.recorded_at, b.seq);

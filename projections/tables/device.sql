@@ -1,4 +1,5 @@
 -- Devices of a region, as they were sighted last; a merged record points to the one that lives on.
+-- key: scope, device_id
 -- folds: device.sighted, device.reassigned, device.merged, device.split, device.lost, device.returned,
 --        device.quarantined, device.released
 
@@ -24,73 +25,82 @@ CREATE TABLE IF NOT EXISTS device (
     first_seen_at TIMESTAMP NOT NULL,
     sighted_at    TIMESTAMP NOT NULL,   -- when it last was new or different; see sighting.seen_at
     first_seq     UBIGINT NOT NULL,
-    seq           UBIGINT NOT NULL,
-    PRIMARY KEY (scope, device_id)
+    seq           UBIGINT NOT NULL
 );
 
--- name: fold
-INSERT INTO device BY NAME
-SELECT scope, data->>'device_id' AS device_id, data->>'controller_id' AS controller_id,
-       'active' AS presence, false AS quarantined, false AS split,
-       [] AS seen_by, [] AS addresses,
-       recorded_at AS first_seen_at, recorded_at AS sighted_at, seq AS first_seq, seq
-FROM batch WHERE type = 'device.sighted'
-QUALIFY row_number() OVER (PARTITION BY scope, data->>'device_id' ORDER BY seq) = 1
-ON CONFLICT DO NOTHING;
-
--- name: fold
-UPDATE device
-SET sys_name = b.data->>'sys_name', sys_descr = b.data->>'sys_descr',
-    sys_object_id = b.data->>'sys_object_id', sys_location = b.data->>'sys_location',
-    sys_contact = b.data->>'sys_contact', serial = b.data->>'serial', vendor = b.data->>'vendor',
-    credential = b.data->>'credential', seen_by = CAST(b.data->'seen_by' AS VARCHAR[]),
-    addresses = b.data->>'$.addresses[*].address',
-    sighted_at = b.recorded_at, seq = greatest(device.seq, b.seq)
-FROM (
-    SELECT scope, seq, recorded_at, data FROM batch WHERE type = 'device.sighted'
-    QUALIFY row_number() OVER (PARTITION BY scope, data->>'device_id' ORDER BY seq DESC) = 1
+-- name: fold device.sighted
+MERGE INTO device USING (
+    SELECT scope, device_id, recorded_at, seq,
+           data->>'sys_name' AS sys_name, data->>'sys_descr' AS sys_descr,
+           data->>'sys_object_id' AS sys_object_id, data->>'sys_location' AS sys_location,
+           data->>'sys_contact' AS sys_contact, data->>'serial' AS serial,
+           data->>'vendor' AS vendor, data->>'credential' AS credential,
+           data->>'$.seen_by[*]' AS seen_by, data->>'$.addresses[*].address' AS addresses,
+           controller_id, first_at, first_seq
+    FROM (
+        SELECT scope, device_id, max(seq) AS seq, -- of several
+               arg_max(recorded_at, seq) AS recorded_at, arg_max(data, seq) AS data, -- of several
+               arg_min(controller_id, seq) AS controller_id, -- of several
+               arg_min(recorded_at, seq) AS first_at, min(seq) AS first_seq -- of several
+        -- of one: SELECT *, recorded_at AS first_at, seq AS first_seq
+        FROM batch WHERE type = 'device.sighted'
+        GROUP BY scope, device_id -- of several
+    )
 ) b
-WHERE device.scope = b.scope AND device.device_id = b.data->>'device_id';
+ON device.scope = b.scope AND device.device_id = b.device_id
+WHEN MATCHED THEN UPDATE SET
+    sys_name = b.sys_name, sys_descr = b.sys_descr, sys_object_id = b.sys_object_id,
+    sys_location = b.sys_location, sys_contact = b.sys_contact, serial = b.serial,
+    vendor = b.vendor, credential = b.credential, seen_by = b.seen_by, addresses = b.addresses,
+    sighted_at = b.recorded_at, seq = b.seq
+WHEN NOT MATCHED THEN
+    INSERT (scope, device_id, controller_id, presence, quarantined, split, sys_name, sys_descr,
+            sys_object_id, sys_location, sys_contact, serial, vendor, credential, seen_by,
+            addresses, first_seen_at, sighted_at, first_seq, seq)
+    VALUES (b.scope, b.device_id, b.controller_id, 'active', false, false, b.sys_name, b.sys_descr,
+            b.sys_object_id, b.sys_location, b.sys_contact, b.serial, b.vendor, b.credential,
+            b.seen_by, b.addresses, b.first_at, b.recorded_at, b.first_seq, b.seq);
 
--- name: fold
+-- The rest concerns a device only after its first sighting.
+
+-- name: fold device.reassigned
 UPDATE device SET controller_id = b.controller_id, seq = greatest(device.seq, b.seq)
 FROM (
     SELECT d.scope, d.device_id, e.data->>'to_controller_id' AS controller_id, e.seq
-    FROM batch e JOIN device d ON d.scope = e.scope AND d.device_id = e.data->>'device_id'
+    FROM batch e JOIN device d USING (scope, device_id)
     WHERE e.type = 'device.reassigned' AND e.seq > d.first_seq
     QUALIFY row_number() OVER (PARTITION BY d.scope, d.device_id ORDER BY e.seq DESC) = 1
 ) b
 WHERE device.scope = b.scope AND device.device_id = b.device_id;
 
--- name: fold
+-- name: fold device.lost, device.returned
 UPDATE device SET presence = b.presence, seq = greatest(device.seq, b.seq)
 FROM (
     SELECT d.scope, d.device_id, e.seq,
            CASE e.type WHEN 'device.lost' THEN 'inactive' ELSE 'active' END AS presence
-    FROM batch e JOIN device d ON d.scope = e.scope AND d.device_id = e.data->>'device_id'
+    FROM batch e JOIN device d USING (scope, device_id)
     WHERE e.type IN ('device.lost', 'device.returned') AND e.seq > d.first_seq
     QUALIFY row_number() OVER (PARTITION BY d.scope, d.device_id ORDER BY e.seq DESC) = 1
 ) b
 WHERE device.scope = b.scope AND device.device_id = b.device_id;
 
--- name: fold
+-- name: fold device.quarantined, device.released
 UPDATE device SET quarantined = b.quarantined, seq = greatest(device.seq, b.seq)
 FROM (
     SELECT d.scope, d.device_id, e.seq, e.type = 'device.quarantined' AS quarantined
-    FROM batch e JOIN device d ON d.scope = e.scope AND d.device_id = e.data->>'device_id'
+    FROM batch e JOIN device d USING (scope, device_id)
     WHERE e.type IN ('device.quarantined', 'device.released') AND e.seq > d.first_seq
     QUALIFY row_number() OVER (PARTITION BY d.scope, d.device_id ORDER BY e.seq DESC) = 1
 ) b
 WHERE device.scope = b.scope AND device.device_id = b.device_id;
 
--- name: fold
+-- name: fold device.merged, device.split
 UPDATE device
 SET merged_into = b.into_id, split = device.split OR b.split, seq = greatest(device.seq, b.seq)
 FROM (
     SELECT d.scope, d.device_id, max(e.seq) AS seq, bool_or(e.type = 'device.split') AS split,
-           arg_max(coalesce(e.data->>'into', ''), e.seq) AS last_into,
-           CASE WHEN last_into = '' THEN NULL ELSE last_into END AS into_id
-    FROM batch e JOIN device d ON d.scope = e.scope AND d.device_id = e.data->>'device_id'
+           nullif(arg_max(coalesce(e.data->>'into', ''), e.seq), '') AS into_id
+    FROM batch e JOIN device d USING (scope, device_id)
     WHERE e.type IN ('device.merged', 'device.split') AND e.seq > d.first_seq
     GROUP BY d.scope, d.device_id
 ) b

@@ -1,4 +1,5 @@
 -- Every accepted event, as it was recorded: the log itself, in columns.
+-- key: scope, seq
 -- folds: *
 
 -- name: table
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS event (
     data        JSON NOT NULL
 );
 
--- name: fold
+-- name: fold *
 INSERT INTO event BY NAME
 SELECT scope, seq, recorded_at, time, id, type, source, subject, cause, correlation, basis, data
 FROM batch;

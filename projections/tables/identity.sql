@@ -1,4 +1,5 @@
 -- Everything by which a device was ever told from others, and which device claimed it.
+-- key: scope, kind, value, device_id
 -- folds: device.sighted
 
 -- name: table
@@ -7,16 +8,20 @@ CREATE TABLE IF NOT EXISTS identity (
     kind      VARCHAR NOT NULL,     -- chassis, engine, serial, base_mac, mac, address: strongest first
     value     VARCHAR NOT NULL,
     device_id VARCHAR NOT NULL,
-    seq       UBIGINT NOT NULL,     -- the last claim
-    PRIMARY KEY (scope, kind, value, device_id)
+    seq       UBIGINT NOT NULL     -- the last claim
 );
 
--- name: fold
-INSERT INTO identity BY NAME
-SELECT scope, one->>'kind' AS kind, one->>'value' AS value, device_id, max(seq) AS seq
-FROM (
-    SELECT scope, seq, data->>'device_id' AS device_id, unnest(CAST(data->'identities' AS JSON[])) AS one
-    FROM batch WHERE type = 'device.sighted'
-)
-GROUP BY ALL
-ON CONFLICT DO UPDATE SET seq = excluded.seq;
+-- name: fold device.sighted
+MERGE INTO identity USING (
+    SELECT DISTINCT ON (scope, kind, value, device_id) * FROM (
+        SELECT scope, seq, device_id, unnest(json_transform(
+                   data->'identities', '[{"kind":"VARCHAR","value":"VARCHAR"}]'), recursive := true)
+        FROM batch WHERE type = 'device.sighted'
+    )
+    ORDER BY seq DESC -- of several
+) c
+ON identity.scope = c.scope AND identity.kind = c.kind AND identity.value = c.value
+   AND identity.device_id = c.device_id
+WHEN MATCHED THEN UPDATE SET seq = c.seq
+WHEN NOT MATCHED THEN INSERT (scope, kind, value, device_id, seq)
+    VALUES (c.scope, c.kind, c.value, c.device_id, c.seq);

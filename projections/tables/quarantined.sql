@@ -1,4 +1,5 @@
 -- Events that do not count, and why; the same on every rebuild. Filled by the projector, not by a fold.
+-- key: scope, seq
 -- folds: nothing
 
 -- name: table
@@ -10,6 +11,5 @@ CREATE TABLE IF NOT EXISTS quarantined (
     reason      VARCHAR NOT NULL,     -- streams/reader.py lists them
     detail      VARCHAR NOT NULL,
     source      VARCHAR,              -- who sealed it; NULL when not even that is sure
-    type        VARCHAR,              -- what it says it is
-    PRIMARY KEY (scope, seq)
+    type        VARCHAR              -- what it says it is
 );

@@ -1,8 +1,8 @@
 """Devices: what a controller saw, and what its region makes of that."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from streams.catalogue.sweep import ProbeName
 from streams.event import Event, event
@@ -31,13 +31,13 @@ class Interface(BaseModel):
     """One row of ifTable/ifXTable (IF-MIB); None where the agent does not offer the column."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    ifindex: int
+    ifindex: int = Field(ge=0, le=2**31 - 1)
     ifname: str | None = None
     if_descr: str | None = None
     if_alias: str | None = None
-    if_type: int | None = None
-    mtu: int | None = None
-    speed_bps: int | None = None
+    if_type: int | None = Field(None, ge=0, le=2**31 - 1)
+    mtu: int | None = Field(None, ge=0, le=2**32)
+    speed_bps: int | None = Field(None, ge=0, le=2**62)
     mac: str | None = None
     admin_status: str | None = None
     oper_status: str | None = None
@@ -60,8 +60,12 @@ class DeviceSighted(Event):
     novelty: Literal["new", "changed"]
     changed: list[str]  # the fields that differ from the sighting before
     identities: list[Identity]  # strongest first
-    shared: list[Identity] = []  # left out: others with another name claim them too
-    replaced: list[Token] = []  # other devices that had these addresses until now
+    shared: list[Identity] = Field(
+        default_factory=list
+    )  # left out: others with another name claim them too
+    replaced: list[Token] = Field(
+        default_factory=list
+    )  # other devices that had these addresses until now
     addresses: list[Address]
     seen_by: list[ProbeName]
     sys_name: str | None = None
@@ -90,7 +94,7 @@ class InterfaceSighted(Event):
     sweep_id: Token
     observed_at: AwareDatetime
     interfaces: list[Interface]
-    gone: list[int]  # ifindex
+    gone: list[Annotated[int, Field(ge=0, le=2**31 - 1)]]  # ifindex
 
 
 @event("device.reassigned", version=1, subject="device.{device_id}", emitters={"regional"})
@@ -113,7 +117,7 @@ class DeviceMerged(Event):
 
 @event("device.split", version=1, subject="device.{device_id}", emitters={"regional", "operator"})
 class DeviceSplit(Event):
-    """A merge was wrong: the record stands for itself again, and is not merged by itself any more."""
+    """A merge was wrong: the record stands for itself again, and stays so."""
 
     device_id: Token
     reason: str

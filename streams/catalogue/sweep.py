@@ -3,7 +3,7 @@
 All events of one sweep share a subject, so of two copies of a controller only one begins it.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from streams.name import ControllerId, Token
 
 ProbeName = Literal["arp", "icmp", "snmp"]
 Ipv4 = str
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 SUBJECT = "sweep.{controller_id}.{sweep_id}"
 
 
@@ -29,9 +30,9 @@ class SweepRequested(Event):
     sweep_id: Token
     trigger: Literal["schedule", "demand", "start", "event"]
     prefixes: list[str]
-    exclude: list[str] = []
+    exclude: list[str] = Field(default_factory=list)
     probes: list[ProbeName]
-    rate_pps: int = Field(gt=0)
+    rate_pps: int = Field(gt=0, le=1_000_000)
     requested_by: str = ""  # the person behind a demand, as the machine knows them
 
 
@@ -44,7 +45,7 @@ class SweepStarted(Event):
     trigger: Literal["schedule", "demand", "start", "event"]
     prefixes: list[str]
     probes: list[ProbeName]
-    attempt: int  # 1, or more after a crash in the middle
+    attempt: Count  # 1, or more after a crash in the middle
 
 
 @event("sweep.covered", version=1, subject=SUBJECT, emitters={"local"}, owned=True)
@@ -67,13 +68,13 @@ class SweepFinished(Event):
 
     controller_id: ControllerId
     sweep_id: Token
-    probed: int  # addresses asked
-    seen: int  # devices
-    new: int
-    changed: int
-    missed: int
+    probed: Count  # addresses asked
+    seen: Count  # devices
+    new: Count
+    changed: Count
+    missed: Count
     impaired: list[ProbeName]  # probes that could not do all of their work
-    duration_ms: float
+    duration_ms: float = Field(ge=0, le=1e12)
 
 
 @event("sweep.failed", version=1, subject=SUBJECT, emitters={"local"}, owned=True)

@@ -89,7 +89,7 @@ async def test_a_configuration_the_server_does_not_take_is_said_so(tmp_path):
 async def test_a_store_that_another_server_holds_is_refused(tmp_path):
     async with EmbeddedServer(tmp_path):
         with pytest.raises(ServerError, match="another server holds"):
-            await EmbeddedServer(tmp_path).start()
+            await EmbeddedServer(tmp_path).start(within_s=0.2)
     async with EmbeddedServer(tmp_path):
         pass
 

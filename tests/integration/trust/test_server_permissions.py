@@ -1,0 +1,161 @@
+"""What the server refuses to whoever holds stolen credentials: tried from the outside, on a real server."""
+
+import contextlib
+import json
+
+import pytest
+
+from pdsno.home import create
+from streams import topology
+from streams.connection import Connection
+from streams.credential import credentials_text, new_seed, read_seed, user_jwt
+from streams.errors import LogUnreachableError
+from streams.jetstream import JetStreamLog
+from streams.server import EmbeddedServer
+
+LOCAL, OTHER = "local.zone-a.1", "local.zone-b.1"
+
+
+@pytest.fixture
+async def network(tmp_path):
+    home = create(tmp_path / "home", regions=("zone-a", "zone-b"), locals_per_region=2)
+    async with EmbeddedServer(home.nats_store) as server:
+        connection = await connected(home, server, "global.global.1")
+        await JetStreamLog(connection).prepare(["global", "zone-a", "zone-b"])
+        yield home, server
+        await connection.close()
+
+
+async def connected(home, server, name, *, credentials=None):
+    return await Connection.open(
+        server.url, name=name, credentials=credentials or home.credentials(name)
+    )
+
+
+async def heads(home, server):
+    connection = await connected(home, server, "global.global.1")
+    log = JetStreamLog(connection)
+    found = [await log.head(scope) for scope in ("global", "zone-a", "zone-b")]
+    await connection.close()
+    return found
+
+
+async def test_a_local_controller_writes_its_own_sightings(network):
+    home, server = network
+    connection = await connected(home, server, LOCAL)
+    answer = await connection.request("pdsno.zone-a.obs.local-zone-a-1.x", b"bytes", timeout_s=5)
+    assert json.loads(answer.data)["seq"] == 1
+    await connection.close()
+
+
+FORBIDDEN = {
+    "another controller's sightings": (LOCAL, "pdsno.zone-a.obs.local-zone-a-2.x"),
+    "another controller's sweeps": (LOCAL, "pdsno.zone-a.sweep.local-zone-a-2.x"),
+    "another region": (LOCAL, "pdsno.zone-b.obs.local-zone-a-1.x"),
+    "the global scope": (LOCAL, "pdsno.global.device.x"),
+    "what its region decides": (LOCAL, "pdsno.zone-a.device.x"),
+    "an admission": (LOCAL, "pdsno.zone-a.controller.local-zone-a-2"),
+    "a heartbeat of another": (LOCAL, "pdsno-beat.zone-a.local-zone-a-2"),
+    "a region in another region": ("regional.zone-a.1", "pdsno.zone-b.device.x"),
+    "a region in the global scope": ("regional.zone-a.1", "pdsno.global.anomaly.x"),
+    "a sighting invented by the region": ("regional.zone-a.1", "pdsno.zone-a.obs.local-zone-a-1.x"),
+    "an operator inventing sightings": ("operator.zone-a.1", "pdsno.zone-a.obs.local-zone-a-1.x"),
+    "an operator in another region": ("operator.zone-a.1", "pdsno.zone-b.device.x"),
+    "the NIB writing anything": ("nib", "pdsno.zone-a.device.x"),
+    "trimming a stream": (LOCAL, "$JS.API.STREAM.UPDATE.PDSNO_ZONE-A"),
+    "trimming a stream as a region": ("regional.zone-a.1", "$JS.API.STREAM.UPDATE.PDSNO_ZONE-A"),
+    "purging a stream": ("regional.zone-a.1", "$JS.API.STREAM.PURGE.PDSNO_ZONE-A"),
+    "deleting a stream": ("global.global.1", "$JS.API.STREAM.DELETE.PDSNO_ZONE-A"),
+    "updating a stream as the global controller": (
+        "global.global.1",
+        "$JS.API.STREAM.UPDATE.PDSNO_ZONE-A",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORBIDDEN)
+async def test_the_server_refuses(network, case):
+    home, server = network
+    name, subject = FORBIDDEN[case]
+    before = await heads(home, server)
+    connection = await connected(home, server, name)
+    with pytest.raises(LogUnreachableError, match=r"(?i)permission|refus"):
+        await connection.request(subject, b"bytes", timeout_s=2)
+    await connection.close()
+    assert await heads(home, server) == before
+
+
+async def test_nobody_connects_without_credentials(network):
+    _, server = network
+    with pytest.raises(LogUnreachableError, match=r"(?i)authorization|authentication"):
+        await Connection.open(server.url, name="stranger", within_s=3)
+
+
+async def test_a_local_controller_hears_no_answers_meant_for_others(network):
+    home, server = network
+    connection = await connected(home, server, LOCAL)
+    for subject in ("_INBOX_regional-zone-a-1.>", "pdsno.>", "_INBOX.>", ">"):
+        heard = connection.listen(subject)
+        with contextlib.suppress(LogUnreachableError, TimeoutError, StopAsyncIteration):
+            pending = await _first(heard, home, server)
+            assert pending is None, subject
+    await connection.close()
+
+
+async def _first(heard, home, server):
+    """Return what arrives while somebody else writes an event, or None."""
+    import asyncio  # noqa: PLC0415
+
+    listening = asyncio.ensure_future(anext(heard))
+    other = await connected(home, server, "local.zone-a.2")
+    for _ in range(3):
+        await other.request("pdsno.zone-a.obs.local-zone-a-2.x", b"bytes", timeout_s=5)
+    await other.close()
+    done, _ = await asyncio.wait({listening}, timeout=0.3)
+    if done:
+        return listening.result()
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    return None
+
+
+async def test_a_stolen_signing_key_of_a_region_makes_users_of_that_region_only(network):
+    home, server = network
+    signing = home.folder / "creds" / "signing"
+    stolen = read_seed((signing / "local.zone-a.nk").read_text().strip())
+    account = read_seed((signing / "account.nk").read_text().strip()).public
+    user = new_seed("user")
+    forged = home.folder / "forged.creds"
+    # a name of another region, signed with the key of this one
+    forged.write_text(
+        credentials_text(user_jwt(stolen, account, user.public, "local-zone-b-1"), user.seed)
+    )
+    connection = await connected(home, server, OTHER, credentials=forged)
+    for subject in (
+        "pdsno.zone-b.obs.local-zone-b-1.x",
+        "pdsno.zone-a.device.x",
+        "pdsno.global.x.y",
+    ):
+        with pytest.raises(LogUnreachableError, match=r"(?i)permission|refus"):
+            await connection.request(subject, b"bytes", timeout_s=2)
+    await connection.close()
+
+
+async def test_the_signing_key_of_another_network_opens_nothing(network, tmp_path):
+    home, server = network
+    foreign = create(tmp_path / "foreign", regions=("zone-a", "zone-b"), locals_per_region=2)
+    with pytest.raises(LogUnreachableError, match=r"(?i)authorization|authentication"):
+        await Connection.open(
+            server.url, name=LOCAL, credentials=foreign.credentials(LOCAL), within_s=3
+        )
+    assert home.credentials(LOCAL) != foreign.credentials(LOCAL)
+
+
+def test_the_server_is_told_public_keys_only(tmp_path):
+    home = create(tmp_path / "home")
+    told = (home.nats_store / "auth.conf").read_text()
+    for file in (home.folder / "creds").rglob("*"):
+        if file.suffix == ".nk":
+            assert file.stat().st_mode & 0o077 == 0
+            assert file.read_text().strip() not in told
+    assert topology.PARKED not in told
