@@ -11,9 +11,8 @@ from typing import Any
 import typer
 
 from cli.option import say
-from pdsno.controllers.runtime import connect_as_operator, nats_url
 from pdsno.errors import HomeError
-from pdsno.home import Home
+from pdsno.home import Home, connect_as_operator, nats_url
 from projections.nib import LocalNib, Nib, RemoteNib
 from projections.projector import Projector
 from projections.store import Store
@@ -25,7 +24,7 @@ from streams.keys import Keyring
 from streams.log import Log
 from streams.name import GLOBAL
 
-_CONNECT_S = 3.0
+_CONNECT_S = 2.0
 
 
 @dataclass
@@ -55,9 +54,7 @@ class Context:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
         """Connect to the NATS of this home."""
-        connection = await connect_as_operator(
-            self.home, nats_url(self.home), within_s=_CONNECT_S
-        )
+        connection = await connect_as_operator(self.home, nats_url(self.home), within_s=_CONNECT_S)
         try:
             yield connection
         finally:

@@ -10,7 +10,7 @@ from cli import option, render, verdict
 from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
-from pdsno.errors import NotFoundError, RefusedError
+from pdsno.errors import NotApplicableError, NotFoundError
 from projections.nib import Nib, RemoteNib
 from streams.catalogue.device import DeviceQuarantined, DeviceReleased, DeviceSplit
 from streams.envelope import Signer, draft
@@ -361,7 +361,7 @@ def release(
 def _split(device: dict[str, Any], reason: str) -> Event:
     if not device["merged_into"]:
         parts = ", ".join(device["merged"])
-        raise RefusedError(
+        raise NotApplicableError(
             f"{device['device_id']} is not merged into another device",
             hint=f"of it are: {parts}; split one of those" if parts else "nothing to split",
         )
@@ -371,7 +371,7 @@ def _split(device: dict[str, Any], reason: str) -> Event:
 def _quarantine(device: dict[str, Any], reason: str) -> Event:
     _standing(device)
     if device["status"] == Status.QUARANTINED:
-        raise RefusedError(
+        raise NotApplicableError(
             f"{device['device_id']} is quarantined already",
             hint=f"pdsno device show {device['device_id']}",
         )
@@ -381,13 +381,15 @@ def _quarantine(device: dict[str, Any], reason: str) -> Event:
 def _release(device: dict[str, Any], reason: str) -> Event:
     _standing(device)
     if device["status"] != Status.QUARANTINED:
-        raise RefusedError(f"{device['device_id']} is not quarantined: it is {device['status']}")
+        raise NotApplicableError(
+            f"{device['device_id']} is not quarantined: it is {device['status']}"
+        )
     return DeviceReleased(device_id=device["device_id"], reason=reason)
 
 
 def _standing(device: dict[str, Any]) -> None:
     if device["merged_into"]:
-        raise RefusedError(
+        raise NotApplicableError(
             f"{device['device_id']} is a record of {device['merged_into']}",
             hint=f"name that device, or undo it: pdsno device split {device['device_id']}",
         )

@@ -18,8 +18,7 @@ from cli.option import Listing
 from cli.render import Format
 from cli.run import parse_prefix
 from cli.sweep import FOUND, devices
-from pdsno.controllers.edge import PROGRESS
-from pdsno.discovery.plan import PROBES
+from pdsno.discovery.plan import PROBES, PROGRESS
 from pdsno.errors import PrefixError, SweepError
 from pdsno.home import Home
 from pdsno.settings import LocalSettings

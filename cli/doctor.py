@@ -13,9 +13,8 @@ from cli.context import given
 from cli.machine import Finding
 from cli.option import Listing
 from cli.render import Column, Format
-from pdsno.controllers.runtime import connect_as_operator, nats_url
 from pdsno.errors import DoctorError
-from pdsno.home import Home
+from pdsno.home import Home, connect_as_operator, nats_url
 from projections.nib import RemoteNib
 from streams import topology
 from streams.clock import utc_now

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +11,8 @@ from rich.console import Console
 from cli.context import given
 from cli.option import say
 from pdsno import home as homes
-from pdsno.controllers.runtime import configure_logging, controller_named, nats_url, run_role
-from pdsno.controllers.supervisor import Supervisor
 from pdsno.errors import PrefixError
+from pdsno.home import nats_url
 from pdsno.settings import FILE
 
 
@@ -56,6 +54,8 @@ def up(
 
     Makes the home first when there is none. Example: pdsno up
     """
+    from pdsno.controllers.runtime import configure_logging  # noqa: PLC0415  # slow to load, for two
+
     found = given(context)
     if not (found.folder / FILE).exists():
         homes.create(found.folder)
@@ -68,6 +68,8 @@ def up(
 
 
 async def _up(home: homes.Home) -> None:
+    from pdsno.controllers.supervisor import Supervisor  # noqa: PLC0415  # as above
+
     console = Console(stderr=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -105,6 +107,12 @@ def run(
 
     Example: pdsno run local --id local.zone-a.1 --url nats://127.0.0.1:4222
     """
+    from pdsno.controllers.runtime import (  # noqa: PLC0415  # as above
+        configure_logging,
+        controller_named,
+        run_role,
+    )
+
     if role not in {"global", "regional", "local", "nib"}:
         raise typer.BadParameter(f"{role} is no role; there are global, regional, local and nib")
     found = given(context)
@@ -125,8 +133,3 @@ def parse_prefix(text: str) -> IPv4Network:
             if ":" in text:
                 hint = "sweeps are IPv4; IPv6 networks are too wide to sweep"
         raise PrefixError(f"{text} is not a prefix: {error}", hint=hint) from error
-
-
-def key_folder(folder: Path) -> Path:
-    """Name the folder of the keys."""
-    return folder / "keys"

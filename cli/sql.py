@@ -16,6 +16,7 @@ from cli.render import Column, Format
 from projections.query import TIMEOUT_S
 from projections.store import Rows
 
+_HEAD = re.compile(r"^-- (?:key|folds):", re.MULTILINE)
 _COLUMN = re.compile(
     r"^    (?!PRIMARY)(\w+)\s+([A-Z]+(?:\[\])?)([^-\n]*?),?\s*(?:--\s*(.*))?$", re.MULTILINE
 )
@@ -68,16 +69,22 @@ def _told_apart(names: list[str]) -> list[str]:
     return found
 
 
-_TABLES = (Column("table"), Column("meaning"), Column("folds", rank=1))
+_TABLES = (Column("table"), Column("meaning"), Column("key", rank=1), Column("folds", rank=2))
 _SCHEMA = (Column("table"), Column("column"), Column("type"), Column("meaning"))
 
 
 def _tables() -> list[dict[str, Any]]:
     rows = []
     for name, text in _sources():
-        head = text.partition("-- name:")[0]
-        meaning, _, folds = head.partition("-- folds:")
-        rows.append({"table": name, "meaning": _comment(meaning), "folds": _comment(folds)})
+        meaning, key, folds = _HEAD.split(text.partition("-- name:")[0])
+        rows.append(
+            {
+                "table": name,
+                "meaning": _comment(meaning),
+                "key": _comment(key),
+                "folds": _comment(folds),
+            }
+        )
     return rows
 
 

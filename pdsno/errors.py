@@ -6,7 +6,7 @@ PdsnoError (streams.errors)
 ├── PrefixError          7   a prefix cannot be swept: malformed, too wide, outside what is allowed
 ├── SweepError           8   a sweep failed as a whole, or nobody answered for it
 ├── NotFoundError        9   no such device, sweep, event or controller
-├── RefusedError        11   a command does not apply to the thing as it is
+├── NotApplicableError  11   a command does not apply to the thing as it is
 ├── LogCheckError       12   a log holds events that do not count, has gaps, or is damaged
 └── DoctorError         13   pdsno doctor found something wrong
 """
@@ -44,7 +44,7 @@ class NotFoundError(PdsnoError, LookupError):
     exit_code = 9
 
 
-class RefusedError(PdsnoError):
+class NotApplicableError(PdsnoError):
     """A command does not apply to the thing as it is."""
 
     exit_code = 11

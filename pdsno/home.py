@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from pdsno.errors import HomeError, SettingsError
 from pdsno.settings import FILE, Settings, parse_settings, read_settings
+from streams.connection import Connection
 from streams.credential import (
     account_jwt,
     credentials_text,
@@ -41,7 +42,7 @@ from streams.keys import (
     region_file,
     write_key,
 )
-from streams.name import ControllerId, Role, parse_controller, token
+from streams.name import GLOBAL, ControllerId, Role, parse_controller, token
 from streams.server import AUTHORIZATION
 
 GLOBAL_ID = "global.global.1"
@@ -148,6 +149,25 @@ class Home:
     def operator(self, scope: str) -> KeyFile:
         """Read the key that people's commands in a scope are sealed with."""
         return self.controller(f"operator.{scope}.1")
+
+
+def nats_url(home: Home) -> str:
+    """Tell where the log of this home is."""
+    settings = home.settings
+    if settings.nats_url:
+        return settings.nats_url
+    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
+    if running.exists():
+        return running.read_text().strip()
+    return f"nats://127.0.0.1:{settings.nats_port}"
+
+
+async def connect_as_operator(home: Home, url: str, *, within_s: float = 5.0) -> Connection:
+    """Connect as a person's command does: it may ask, and request what operators may."""
+    name = f"operator.{GLOBAL}.1"
+    return await Connection.open(
+        url, name=name, credentials=home.credentials(name), within_s=within_s
+    )
 
 
 def create(

@@ -22,7 +22,7 @@ from pdsno.controllers.heartbeat import send
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.verdict import Fact, accepted_of
 from pdsno.discovery.delta import Delta, compare
-from pdsno.discovery.plan import Probe, ProbeFailure, Progress, SweepPlan, SweepResult
+from pdsno.discovery.plan import PROGRESS, Probe, ProbeFailure, Progress, SweepPlan, SweepResult
 from pdsno.discovery.sweep import sweep
 from pdsno.settings import LocalSettings, credentials
 from projections.errors import NibError
@@ -40,7 +40,6 @@ from streams.event import Event, derived_id, fresh_id
 from streams.log import Delivery
 
 _log = structlog.get_logger()
-PROGRESS = "pdsno-progress"
 _FAILURES_MAX = 1000        # events for single hosts; the sweep says how many there were
 _EXTEND_S = 10.0
 

@@ -20,7 +20,7 @@ from pdsno.errors import NotFoundError, SettingsError
 from pdsno.home import GLOBAL_ID, Home
 from streams.connection import Connection
 from streams.errors import PdsnoError
-from streams.name import GLOBAL, parse_controller
+from streams.name import parse_controller
 
 _log = structlog.get_logger()
 NIB = "nib"
@@ -88,14 +88,6 @@ async def _connect(url: str, name: str, credentials: Path | None) -> Connection:
     raise AssertionError("the loop returns or raises")
 
 
-async def connect_as_operator(home: Home, url: str, *, within_s: float = 5.0) -> Connection:
-    """Connect as a person's command does: it may ask, and request what operators may."""
-    name = f"operator.{GLOBAL}.1"
-    return await Connection.open(
-        url, name=name, credentials=home.credentials(name), within_s=within_s
-    )
-
-
 async def _until_signal(work: Callable[[], Awaitable[None]], close: Callable[[], None]) -> None:
     """Run until a signal; then let the work end where it is safe, and close."""
     stop = asyncio.Event()
@@ -151,17 +143,6 @@ def controller_named(home: Home, role: str, region: str | None, controller_id: s
     raise SettingsError(
         f"which one: {', '.join(fitting)}?", hint="name it with --id, or its region with --region"
     )
-
-
-def nats_url(home: Home) -> str:
-    """Tell where the log of this home is."""
-    settings = home.settings
-    if settings.nats_url:
-        return settings.nats_url
-    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
-    if running.exists():
-        return running.read_text().strip()
-    return f"nats://127.0.0.1:{settings.nats_port}"
 
 
 def path_of(home: Home, name: str) -> Path:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import structlog
 
-from pdsno.controllers.runtime import NIB, connect_as_operator, path_of
+from pdsno.controllers.runtime import NIB, path_of
 from pdsno.errors import HomeError
-from pdsno.home import GLOBAL_ID, Home
+from pdsno.home import GLOBAL_ID, Home, connect_as_operator
 from projections.nib import RemoteNib
 from streams.server import EmbeddedServer, end_with_parent
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 Probe = Literal["arp", "icmp", "snmp"]
 PROBES: tuple[Probe, ...] = ("arp", "icmp", "snmp")
+PROGRESS = "pdsno-progress"  # the subject on which a running sweep tells how far it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,363 @@
+"""Every reading command against a running `pdsno up`, run from the outside."""
+
+import csv
+import io
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from command import Ran, both, eventually, inside, pdsno, start
+
+CORE = "127.10.1.1"
+
+
+def test_discover_writes_data_on_stdout_and_the_rest_on_stderr(live):
+    ran = pdsno(live, "discover", "127.10.1.0/28")
+    assert (ran.code, ran.out) == (0, ""), "nothing is new"
+    assert "14 addresses asked, 14 devices: 0 new, 0 changed, 0 missing" in ran.err
+
+
+def test_a_device_at_the_broadcast_address_of_a_narrower_prefix_is_not_missed(live):
+    assert pdsno(live, "discover", "127.10.1.15/32").code == 0
+    ran = pdsno(live, "discover", "127.10.1.0/28", "-o", "json")
+    assert ran.json() == [], ran.err
+
+
+def test_devices_are_listed_in_every_form(live):
+    table, rows = both(live, ["device", "list"], ["device", "list", "-o", "json"])
+    rows = rows.json()
+    assert table.out.splitlines()[0].split()[:3] == ["DEVICE", "ID", "NAME"]
+    assert len(table.out.splitlines()) == len(rows) + 1
+    assert rows[0]["addresses"] == [CORE]
+    assert [r["addresses"][0] for r in rows] == sorted(
+        (r["addresses"][0] for r in rows), key=lambda a: int(a.rsplit(".", 1)[1])
+    )
+    lines, text = both(live, ["device", "list", "-o", "jsonl"], ["device", "list", "-o", "csv"])
+    assert [json.loads(line) for line in lines.out.splitlines()] == rows
+    found = list(csv.DictReader(io.StringIO(text.out)))
+    assert [r["device_id"] for r in found] == [r["device_id"] for r in rows]
+    assert found[0]["last_seen_at"] == rows[0]["last_seen_at"]
+
+
+def test_devices_are_filtered_and_columns_chosen(live):
+    named, few = both(
+        live,
+        ["device", "list", "--name", "HQ-*", "--columns", "name,status", "-o", "csv"],
+        ["device", "list", "--limit", "2", "--vendor", "CISCO", "--sort", "-name", "-o", "json"],
+    )
+    rows = list(csv.DictReader(io.StringIO(named.out)))
+    assert len(rows) == 6
+    assert all(r["name"].startswith("hq-") and r["status"] == "active" for r in rows)
+    assert set(rows[0]) == {"name", "status"}
+    assert [r["name"] for r in few.json()] == ["hq-dist-2", "hq-dist-1"]
+
+
+def test_a_device_is_shown_by_id_address_and_name_and_they_agree(live):
+    by_name = inside(live, "device", "show", "hq-core-1", "-o", "json")
+    assert inside(live, "device", "show", CORE, "-o", "json") == by_name
+    assert inside(live, "device", "show", by_name["device_id"], "-o", "json") == by_name
+    assert by_name["merged"] == ["address-127-10-1-1"]
+    assert {"address", "chassis", "engine"} <= {one["kind"] for one in by_name["identities"]}
+    assert len(by_name["interfaces"]) > 10
+    assert by_name["sightings"][0]["controller"] == "local.zone-a.1"
+    assert {"device.sighted", "interface.sighted"} <= {one["type"] for one in by_name["history"]}
+    table = pdsno(live, "device", "show", CORE)
+    assert "hq-core-1" in table.out
+    assert "interfaces\n" in table.out
+
+
+def test_what_is_not_there_is_said_with_a_code_of_its_own(live):
+    device, sweep = both(live, ["device", "show", "nobody"], ["sweep", "show", "nothing-like-it"])
+    device.refused(9, "no device has", "hint: pdsno device list")
+    sweep.refused(9, "no sweep")
+    event, scope = both(live, ["log", "show", "zone-a:99999"], ["log", "tail", "--scope", "zone-x"])
+    event.refused(9, "no event zone-a:99999")
+    scope.refused(9, "no log of zone-x")
+
+
+def test_a_merged_record_stands_beside_its_device_only_when_asked_for(live):
+    without = {r["device_id"] for r in inside(live, "device", "list", "-o", "json")}
+    with_ = {r["device_id"] for r in inside(live, "device", "list", "--merged", "-o", "json")}
+    assert with_ - without == {"address-127-10-1-1"}
+
+
+def test_a_device_is_quarantined_and_released_once_each(live):
+    released = pdsno(live, "device", "release", "hq-fw-1", "--reason", "x")
+    released.refused(11, "is not quarantined: it is active")
+    assert pdsno(live, "device", "quarantine", "hq-fw-1", "--reason", "NOC-112").code == 0
+    listed, again = both(
+        live,
+        ["device", "list", "--status", "quarantined", "-o", "json"],
+        ["device", "quarantine", "hq-fw-1", "--reason", "again"],
+    )
+    assert [r["name"] for r in listed.json()] == ["hq-fw-1"]
+    again.refused(11, "is quarantined already")
+    assert pdsno(live, "device", "release", "hq-fw-1", "--reason", "done").code == 0
+    shown = inside(live, "device", "show", "hq-fw-1", "-o", "json")
+    assert shown["status"] == "active"
+    assert [one["data"]["reason"] for one in shown["history"][:2]] == ["done", "NOC-112"]
+
+
+def test_a_wrong_merge_is_undone(live):
+    merged, alone = both(
+        live,
+        ["device", "quarantine", "address-127-10-1-1", "--reason", "x"],
+        ["device", "split", "hq-core-2", "--reason", "x"],
+    )
+    merged.refused(11, "is a record of chassis-")
+    alone.refused(11, "is not merged")
+    assert pdsno(live, "device", "split", "address-127-10-1-1", "--reason", "wrong").code == 0
+    shown = inside(live, "device", "show", "address-127-10-1-1", "-o", "json")
+    assert (shown["merged_into"], shown["status"]) == (None, "active")
+
+
+def test_sweeps_are_listed_and_shown(live):
+    rows = inside(live, "sweep", "list", "-o", "json")
+    first = rows[-1]
+    assert (first["status"], first["trigger"], first["probes"]) == ("finished", "demand", ["icmp"])
+    assert rows[-2]["new"] == 14
+    last, begun = both(
+        live, ["sweep", "show", "last", "-o", "json"], ["sweep", "show", rows[-2]["sweep_id"]]
+    )
+    assert last.json()["sweep_id"] == rows[0]["sweep_id"]
+    assert last.json()["parts"]
+    assert "hq-core-1" in begun.out
+    assert "parts\n" in begun.out
+
+
+def test_controllers_are_listed_operators_only_when_asked_for(live):
+    rows = pdsno(live, "controller", "list", "-o", "json").json()
+    everybody = inside(live, "controller", "list", "--all", "-o", "json")
+    assert [r["controller_id"] for r in rows] == [
+        "global.global.1",
+        "regional.zone-a.1",
+        "local.zone-a.1",
+    ]
+    assert rows[2]["status"] == "active"
+    assert rows[2]["last_sweep_at"]
+    assert len(everybody) == 5
+
+
+def test_no_anomalies_are_an_empty_answer(live):
+    table = pdsno(live, "anomaly", "list")
+    assert (table.code, table.out) == (0, "")
+    assert "no anomalies" in table.err
+    assert inside(live, "anomaly", "list", "-o", "json") == []
+
+
+def test_the_log_is_tailed_one_verified_event_a_line(live):
+    text, rows = both(
+        live, ["log", "tail", "-n", "3"], ["log", "tail", "--type", "controller.*", "-o", "json"]
+    )
+    assert len(text.out.splitlines()) == 3
+    assert {r["type"] for r in rows.json()} == {"controller.admitted"}
+    assert {r["verdict"] for r in rows.json()} == {"accepted"}
+    assert {r["scope"] for r in rows.json()} == {"global", "zone-a"}
+
+
+def test_a_follower_sees_what_comes_and_ends_quietly_on_ctrl_c(live):
+    child = start(live, "log", "tail", "-f", "-n", "1", "-o", "jsonl", "--type", "device.*")
+    first = json.loads(child.stdout.readline())
+    assert pdsno(live, "device", "quarantine", "hq-core-2", "--reason", "seen live").code == 0
+    seen = json.loads(child.stdout.readline())
+    assert (seen["type"], seen["data"]["reason"]) == ("device.quarantined", "seen live")
+    assert (seen["scope"], seen["seq"] > first["seq"]) == ("zone-a", True)
+    child.send_signal(signal.SIGINT)
+    ended = Ran(child)
+    assert (ended.code, ended.err) == (130, "")
+
+
+def test_an_event_is_shown_whole_by_place_and_by_id(live):
+    by_place = inside(live, "log", "show", "zone-a:1", "-o", "json")
+    by_id, text = both(
+        live, ["log", "show", by_place["id"], "-o", "json"], ["log", "show", "zone-a:1"]
+    )
+    assert by_id.json() == by_place
+    assert by_place["verdict"] == "accepted"
+    assert by_place["envelope"]["signer"] == "global.global.1#1.1.1"
+    assert by_place["body"]["specversion"] == "1.0"
+    assert "signature" in text.out
+
+
+def test_the_log_is_counted(live):
+    rows = inside(live, "log", "stats", "-o", "json")
+    counted = {(r["scope"], r["type"], r["verdict"]): r["events"] for r in rows}
+    assert counted["zone-a", "controller.admitted", "accepted"] == 3
+    assert counted["zone-a", "sweep.requested", "accepted"] >= 2
+    assert {r["verdict"] for r in rows} == {"accepted"}
+
+
+def test_the_live_log_is_sound(live):
+    found = inside(live, "log", "check", "-o", "json")
+    assert all(one["verdict"] == "ok" for one in found["scopes"])
+    assert found["problems"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "device list --merged",
+        "device show hq-core-1",
+        "sweep list",
+        "sweep show last",
+        "controller list --all",
+        "anomaly list",
+        "log tail -n 100",
+        "log stats",
+        "log show zone-a:3",
+        "log check",
+        "nib digest",
+        "sql SELECT/**/scope,seq,data/**/FROM/**/event/**/ORDER/**/BY/**/ALL",
+    ],
+)
+def test_an_export_answers_what_the_server_answers(live, exported, words):
+    command = [*words.split(), "-o", "json"]
+    assert inside(live, *command, "--log", exported) == inside(live, *command)
+
+
+def test_the_nib_says_where_it_is_on_the_server_and_in_an_export(live, exported):
+    there = pdsno(live, "nib", "status", "-o", "json").json()
+    here = inside(live, "nib", "status", "-o", "json", "--log", exported)
+    assert [one["lag"] for one in there] == [0, 0]
+    assert [one["seq"] for one in here] == [one["head"] for one in there]
+
+
+def test_an_export_is_sound_and_is_not_written_over(live, exported):
+    checked, again = both(live, ["log", "check", "--log", exported], ["log", "export", exported])
+    assert checked.code == 0, checked.err
+    assert "wrong" not in checked.out
+    again.refused(26, "exists", "--force")
+
+
+def test_one_flipped_byte_is_found_and_its_place_is_named(live, exported, tmp_path):
+    raw = bytearray(exported.read_bytes())
+    raw[raw.index(b"hq-core-1")] ^= 1
+    broken = tmp_path / "broken.export"
+    broken.write_bytes(raw)
+    device = inside(live, "device", "show", "hq-core-1", "-o", "json")
+    event = next(e["event"] for e in device["history"] if e["data"].get("sys_name"))
+    checked, listed = both(
+        live,
+        ["log", "check", "--log", broken, "-o", "json"],
+        ["device", "list", "--log", broken, "-o", "json"],
+    )
+    assert checked.code == 12
+    problems = json.loads(checked.out)["problems"]
+    assert [(one["place"].split(":")[0], one["problem"]) for one in problems] == [
+        ("zone-a", "BAD_MAC")
+    ]
+    assert problems[0]["place"] in checked.err
+    assert event.startswith("zone-a:")
+    assert "hq-core-1" not in listed.out
+    assert "1 events do not count" in listed.err
+
+
+def test_a_truncated_export_is_damaged(live, exported, tmp_path):
+    raw = exported.read_bytes()
+    broken = tmp_path / "short.export"
+    broken.write_bytes(raw[: len(raw) // 2])
+    checked, listed = both(
+        live, ["log", "check", "--log", broken], ["device", "list", "--log", broken]
+    )
+    assert checked.code == 12
+    assert "DAMAGED" in checked.out
+    listed.refused(26, "cut off", "pdsno log check --log")
+
+
+def test_an_export_from_the_middle_needs_to_be_called_so(live, tmp_path):
+    part = tmp_path / "part.export"
+    assert pdsno(live, "log", "export", part, "--scope", "zone-a", "--after", "zone-a:5").code == 0
+    whole, partial = both(
+        live, ["log", "check", "--log", part], ["log", "check", "--partial", "--log", part]
+    )
+    assert whole.code == 12
+    assert "GAP" in whole.out
+    assert partial.code == 0, partial.err
+
+
+def test_an_export_without_a_home_says_that_the_keys_are_missing(live, exported, tmp_path):
+    first, second = both(
+        tmp_path / "none",
+        ["device", "list", "--log", exported],
+        ["log", "check", "--log", exported],
+    )
+    first.refused(6, "cannot be verified", "--home or PDSNO_HOME")
+    second.refused(6, "cannot be verified")
+
+
+def test_a_rebuilt_nib_is_the_same_nib(live):
+    before = inside(live, "nib", "digest", "-o", "json")
+    rebuilt = pdsno(live, "nib", "rebuild")
+    assert rebuilt.code == 0, rebuilt.err
+    assert "a second" in rebuilt.err
+    assert inside(live, "nib", "digest", "-o", "json") == before
+
+
+def test_sql_reads_and_does_nothing_else(live):
+    counted, told = both(
+        live,
+        ["sql", "SELECT count(*) AS n FROM device", "-o", "json"],
+        ["sql", "--schema", "-o", "json"],
+    )
+    assert counted.json()[0]["n"] >= 14
+    assert {
+        "table": "address",
+        "column": "mac",
+        "type": "VARCHAR",
+        "meaning": "aa:bb:cc:dd:ee:ff",
+        "nullable": True,
+    } in told.json()
+    refused, files = both(live, ["sql", "DROP TABLE device"], ["sql", "FROM '/etc/passwd'"])
+    refused.refused(43, "only SELECT")
+    files.refused(43)
+    several, unknown = both(live, ["sql", "SELECT 1; SELECT 2"], ["sql", "SELECT nothing"])
+    several.refused(43, "one statement")
+    unknown.refused(43, "nothing")
+
+
+def test_a_query_that_takes_too_long_is_ended(live):
+    slow = "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE hash(a, b) % 7 = 3"
+    pdsno(live, "sql", slow, "--timeout", "0.3").refused(43, "longer than 0.3 s", "--timeout")
+
+
+def test_the_doctor_finds_nothing_wrong(live):
+    ran = pdsno(live, "doctor", "-o", "json")
+    rows = json.loads(ran.out)
+    wrong = [
+        one for one in rows if one["state"] == "wrong" and one["check"] not in {"disk", "icmp"}
+    ]
+    assert wrong == []
+    assert {"python", "nats-server", "keys", "log", "clock", "nib", "controller"} <= {
+        one["check"] for one in rows
+    }
+
+
+def test_a_closed_pipe_is_no_accident(live):
+    child = start(live, "log", "tail", "-n", "1000", "-o", "jsonl")
+    child.stdout.readline()
+    child.stdout.close()
+    child.stdout = None
+    ran = Ran(child)
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_sigterm_of_up_leaves_no_process_behind(up, live):
+    home, child = up
+    pids = [int(file.read_text()) for file in (home / "run").glob("*.pid")]
+    below = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(child.pid)], capture_output=True, text=True, check=False
+    ).stdout.split()
+    pids = sorted({*pids, *map(int, below)})
+    assert len(pids) >= 5
+    child.send_signal(signal.SIGTERM)
+    ended = Ran(child)
+    assert ended.code == 0, ended.err
+
+    def gone():
+        return not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+    assert eventually(gone, 10)
+    assert not list((home / "run").glob("*.pid"))
+    pdsno(home, "device", "list").refused(21, "no NATS at", "pdsno up")
