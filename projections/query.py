@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from projections.errors import QueryError
+from projections.errors import NibError, QueryError
 from projections.store import Rows, Store
 from streams.clock import to_wire
 
@@ -48,7 +48,13 @@ def run(
     """Run a query; QueryError when it is refused, wrong, too long or too large."""
     check(sql)
     with store.cursor() as cursor:
-        clock = threading.Timer(timeout_s, cursor.interrupt)
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            cursor.interrupt()
+
+        clock = threading.Timer(timeout_s, expire)
         clock.daemon = True
         clock.start()
         try:
@@ -57,6 +63,8 @@ def run(
             columns = [column[0] for column in cursor.description or []]
             rows = cursor.fetchmany(rows_max + 1)
         except duckdb.InterruptException as error:
+            if not expired.is_set():
+                raise NibError("the NIB was closed under the query", hint="ask again") from error
             raise QueryError(
                 f"the query took longer than {timeout_s:g} s", hint="narrow it, or raise --timeout"
             ) from error

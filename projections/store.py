@@ -7,6 +7,7 @@ again, since everything in it comes from the log.
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from streams.reader import (
 )
 
 _log = structlog.get_logger()
+_CLOSE_WITHIN_S = 10.0
 _META = """
 CREATE TABLE IF NOT EXISTS nib (fingerprint VARCHAR, duckdb VARCHAR);
 CREATE TABLE IF NOT EXISTS checkpoint (
@@ -83,8 +85,16 @@ class Store:
 
     def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
         self.path = path
-        self._limits = {"memory_limit": memory_limit, "threads": str(threads)}
-        self._lock = threading.RLock()
+        self._limits = {
+            "memory_limit": memory_limit,
+            "threads": str(threads),
+            "preserve_insertion_order": "false",
+            "temp_directory": f"{path}.tmp" if path else "",
+            "max_temp_directory_size": "1GB",  # a query must not take the disk from the log
+        }
+        self._lock = threading.RLock()  # held by who writes
+        self._reading: set[duckdb.DuckDBPyConnection] = set()
+        self._read = threading.Condition()
         self._statements = _Statements()
         self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
         self._connection = self._open()
@@ -144,27 +154,43 @@ class Store:
 
     def reset(self) -> None:
         """Throw everything away: the next batch must be the log from its beginning."""
-        with self._lock:
-            self._connection.close()
+        with self._lock, self._read:
+            self._close()
             if self.path is not None:
                 self._remove_files()
             self._folded.clear()
             self._connection = self._open()
 
     def close(self) -> None:
-        """Write everything down and release the file."""
-        with self._lock:
-            self._connection.close()
+        """Write everything down and release the file; queries under way are interrupted."""
+        with self._lock, self._read:
+            self._close()
+
+    def _close(self) -> None:
+        """Close once nobody reads: as long as one does, DuckDB keeps the file."""
+        deadline = time.monotonic() + _CLOSE_WITHIN_S
+        while self._reading and time.monotonic() < deadline:
+            for cursor in self._reading:
+                cursor.interrupt()
+            self._read.wait(0.05)
+        self._connection.close()
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection of its own for one reader."""
-        with self._lock:
-            cursor = self._connection.cursor()
+        """Give a connection of its own for one reader; NibError when the NIB is closed."""
+        with self._read:
+            try:
+                cursor = self._connection.cursor()
+            except duckdb.ConnectionException as error:
+                raise NibError("the NIB is closed", hint="it may be rebuilt: ask again") from error
+            self._reading.add(cursor)
         try:
             yield cursor
         finally:
             cursor.close()
+            with self._read:
+                self._reading.discard(cursor)
+                self._read.notify_all()
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run one of our own queries."""
