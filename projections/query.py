@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from projections.errors import NibError, QueryError
-from projections.store import Rows, Store
+from projections.store import Rows, Store, is_broken
 from streams.clock import to_wire
 
 TIMEOUT_S = 30.0
@@ -73,6 +73,8 @@ def run(
         except duckdb.PermissionException as error:
             raise QueryError("a query reads the NIB, no files and no network") from error
         except duckdb.Error as error:
+            if is_broken(error):
+                raise
             raise QueryError(_first_line(error)) from error
         finally:
             clock.cancel()

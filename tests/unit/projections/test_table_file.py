@@ -1,5 +1,9 @@
 """A table's file: what must stand in it, and that each file here is in order."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from projections.table import Fold, fingerprint, parse, tables
@@ -81,6 +85,18 @@ def test_a_table_has_its_scope_in_the_key_and_says_what_a_row_means(table):
         assert f"\n    {column} " in table.definition
 
 
-def test_the_fingerprint_names_this_set_of_tables():
-    assert len(fingerprint()) == 16
-    assert fingerprint() == fingerprint()
+def test_the_fingerprint_is_the_same_in_every_process():
+    """Were it not, every start would throw the NIB away."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", "import projections.table as t; print(t.fingerprint())"],
+            cwd=Path(__file__).parents[3],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        )
+        .stdout.decode()
+        .strip()
+        for seed in ("1", "2", "3")
+    }
+    assert told == {fingerprint()}
