@@ -1,0 +1,165 @@
+"""A small network for the tests: agents on loopback, everything of `pdsno up`, and ways to look at it."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+from cli.demo.inventory import NOW
+from pdsno.controllers.supervisor import Supervisor
+from pdsno.home import connect_as_operator, create
+from projections.nib import RemoteNib
+from streams.catalogue.sweep import SweepRequested
+from streams.connection import Connection
+from streams.envelope import Signer, draft_after
+from streams.event import fresh_id
+from streams.jetstream import JetStreamLog
+
+ROOT = Path(__file__).parents[3]
+PORT = 16262
+SETTINGS = """
+nats_port = 0
+heartbeat_s = 0.5
+regions = ["zone-a", "zone-b"]
+
+[[local]]
+id = "local.zone-a.1"
+
+[[local]]
+id = "local.zone-a.2"
+
+[[local]]
+id = "local.zone-b.1"
+
+[sweep]
+probes = ["snmp"]
+snmp_port = {port}
+deadline_s = 0.2
+retries = 1
+rate_pps = 1000
+
+[[snmp]]
+name = "public"
+community = "secret://file/snmp-public"
+"""
+
+
+async def eventually(condition, within_s=30.0):
+    """Wait until an async condition gives something true, and return it; say what was seen instead."""
+    deadline = time.monotonic() + within_s
+    seen = None
+    while time.monotonic() < deadline:
+        try:
+            seen = await condition()
+        except Exception as error:  # a process may be down just now
+            seen = error
+        else:
+            if seen:
+                return seen
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"not within {within_s:g} s; the last thing seen was {seen!r}")
+
+
+@contextlib.asynccontextmanager
+async def agents(folder, inventory=NOW):
+    """Run the demo's agents on a port of our own."""
+    file = folder / "net.json"
+    text = inventory.model_dump(mode="json")
+    text["agents"] = [one | {"port": PORT} for one in text["agents"]]
+    file.write_text(json.dumps(text))
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.demo.agents", str(file), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        ready = await asyncio.wait_for(child.stdout.readline(), 30)
+        assert ready.startswith(b"ready")
+        yield child
+    finally:
+        child.send_signal(signal.SIGTERM)
+        await child.communicate()
+
+
+class Network:
+    """A running home."""
+
+    def __init__(self, home, supervisor):
+        self.home = home
+        self.supervisor = supervisor
+
+    async def connect(self, name="global.global.1"):
+        return await Connection.open(
+            self.supervisor.url, name=name, credentials=self.home.credentials(name)
+        )
+
+    async def query(self, sql, parameters=()):
+        connection = await connect_as_operator(self.home, self.supervisor.url)
+        try:
+            return (await RemoteNib(connection).query(sql, parameters, timeout_s=5)).dicts()
+        finally:
+            await connection.close()
+
+    async def digest(self):
+        """Name the NIB's content once it is where the log is."""
+        connection = await connect_as_operator(self.home, self.supervisor.url)
+        nib = RemoteNib(connection)
+        try:
+
+            async def settled():
+                status = await nib.status()
+                return status and all(one["seq"] == one["head"] for one in status)
+
+            await eventually(settled)
+            return await nib.digest()
+        finally:
+            await connection.close()
+
+    async def rebuilt(self):
+        connection = await connect_as_operator(self.home, self.supervisor.url)
+        try:
+            await RemoteNib(connection).rebuild()
+        finally:
+            await connection.close()
+        return await self.digest()
+
+    async def request(self, controller_id, *prefixes, **wanted):
+        """Ask for a sweep as an operator does; return its id."""
+        scope = controller_id.split(".")[1]
+        name = f"operator.{scope}.1"
+        request = SweepRequested(
+            controller_id=controller_id,
+            sweep_id=fresh_id(),
+            trigger="demand",
+            prefixes=list(prefixes),
+            **({"probes": ["snmp"], "rate_pps": 1000} | wanted),
+        )
+        connection = await self.connect(name)
+        try:
+            sealed = Signer(self.home.operator(scope)).seal(
+                [draft_after(request.sweep_id, request, scope)]
+            )
+            await JetStreamLog(connection).append(sealed, {sealed[0].subject: 0})
+        finally:
+            await connection.close()
+        return request.sweep_id
+
+    async def ended(self, sweep_id, within_s=60.0):
+        async def over():
+            rows = await self.query("SELECT * FROM sweep WHERE sweep_id = ?", [sweep_id])
+            return rows[0] if rows and rows[0]["ended_at"] else None
+
+        return await eventually(over, within_s)
+
+
+@contextlib.asynccontextmanager
+async def running(folder, settings=None):
+    """Run a home from nothing until the end of the test."""
+    home = create(folder / "home", settings=settings or SETTINGS.format(port=PORT))
+    supervisor = Supervisor(home)
+    try:
+        await supervisor.start()
+        yield Network(home, supervisor)
+    finally:
+        await supervisor.stop()
