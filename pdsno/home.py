@@ -1,12 +1,12 @@
 """The home folder: everything a machine keeps. Its layout is here and nowhere else.
 
-    pdsno.toml            settings
-    roster.json           who belongs to the network: ids, public keys (not secret)
-    keys/                 root.key, root.pub, region.<region>.key, <controller id>.key; each 0600
-    secrets/              what secret://file/NAME points to; each 0600
-    nats/                 the store of the embedded server
-    nib/                  one DuckDB file per process; each can be deleted
-    run/                  pid and output of what `pdsno up` runs
+pdsno.toml            settings
+roster.json           who belongs to the network: ids, public keys (not secret)
+keys/                 root.key, root.pub, region.<region>.key, <controller id>.key; each 0600
+secrets/              what secret://file/NAME points to; each 0600
+nats/                 the store of the embedded server
+nib/                  one DuckDB file per process; each can be deleted
+run/                  pid and output of what `pdsno up` runs
 """
 
 import dataclasses
@@ -104,10 +104,16 @@ class Home:
         """Make the keyring of somebody who reads: with the strongest keys this home has."""
         if (self.folder / "keys" / "root.key").exists():
             return self.keyring(self.root())
-        found = [self.region(r) for r in self.settings.regions
-                 if (self.folder / "keys" / f"region.{r}.key").exists()]
-        own = [self.controller(c) for c in self.settings.controllers()
-               if (self.folder / "keys" / f"{c}.key").exists()]
+        found = [
+            self.region(r)
+            for r in self.settings.regions
+            if (self.folder / "keys" / f"region.{r}.key").exists()
+        ]
+        own = [
+            self.controller(c)
+            for c in self.settings.controllers()
+            if (self.folder / "keys" / f"{c}.key").exists()
+        ]
         return self.keyring(*found, *own)
 
     def roster(self) -> list[Member]:
@@ -117,7 +123,8 @@ class Home:
             return [Member.model_validate(one) for one in text]
         except (OSError, ValueError) as error:
             raise HomeError(
-                f"{self.folder / 'roster.json'} cannot be read: {error}", hint="pdsno init writes it"
+                f"{self.folder / 'roster.json'} cannot be read: {error}",
+                hint="pdsno init writes it",
             ) from error
 
     def operator(self, scope: str) -> KeyFile:
@@ -126,8 +133,12 @@ class Home:
 
 
 def create(
-    folder: Path, *, regions: tuple[str, ...] = ("zone-a",), locals_per_region: int = 1,
-    prefixes: tuple[IPv4Network, ...] = (), settings: str | None = None,
+    folder: Path,
+    *,
+    regions: tuple[str, ...] = ("zone-a",),
+    locals_per_region: int = 1,
+    prefixes: tuple[IPv4Network, ...] = (),
+    settings: str | None = None,
 ) -> Home:
     """Make a home and its keys; HomeError when there is one already.
 
@@ -138,7 +149,9 @@ def create(
             f"{folder} is a home already", hint="it is left as it is; name another with --home"
         )
     if folder.exists() and any(folder.iterdir()):
-        raise HomeError(f"{folder} is not empty and no home of PDSNO", hint="name another with --home")
+        raise HomeError(
+            f"{folder} is not empty and no home of PDSNO", hint="name another with --home"
+        )
     text = settings or settings_text(regions, locals_per_region, prefixes)
     made = parse_settings(_toml(text), FILE)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -179,13 +192,17 @@ def _write_keys(folder: Path, settings: Settings) -> None:
     for controller_id in settings.controllers():
         role, scope, _ = parse_controller(controller_id)
         key = controller_file(regions[scope], controller_id)
-        if controller_id == GLOBAL_ID:      # the global controller decides with the root's own key
+        if controller_id == GLOBAL_ID:  # the global controller decides with the root's own key
             key = dataclasses.replace(key, signing_seed=root.signing_seed)
         write_key(keys / f"{controller_id}.key", key)
-        roster.append(Member(
-            controller_id=controller_id, role=role, public_key=key.public_key(),
-            key_id=str(key.key_id),
-        ))
+        roster.append(
+            Member(
+                controller_id=controller_id,
+                role=role,
+                public_key=key.public_key(),
+                key_id=str(key.key_id),
+            )
+        )
     (folder / "roster.json").write_text(
         json.dumps([one.model_dump() for one in roster], indent=1) + "\n"
     )
@@ -207,7 +224,8 @@ def settings_text(
         f"prefixes = [{swept}]          # swept on schedule\n"
         'allowed = ["0.0.0.0/0"]          # what it may be asked to sweep\n'
         "exclude = []                     # never asked, whoever wants it\n"
-        for region in regions for n in range(1, locals_per_region + 1)
+        for region in regions
+        for n in range(1, locals_per_region + 1)
     )
     names = ", ".join(f'"{region}"' for region in regions)
     return f"""# PDSNO. Every setting is explained in docs/settings.md; what is left out has its default.

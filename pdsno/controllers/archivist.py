@@ -44,9 +44,7 @@ class Archivist:
             while True:
                 self._again.clear()
                 scopes = dict.fromkeys((GLOBAL, *self._home.settings.regions), EVERYTHING)
-                following = asyncio.create_task(
-                    self._projector.follow(scopes, joined=self._joined)
-                )
+                following = asyncio.create_task(self._projector.follow(scopes, joined=self._joined))
                 again = asyncio.create_task(self._again.wait())
                 try:
                     done, _ = await asyncio.wait(
@@ -86,8 +84,12 @@ class Archivist:
         return self._nib
 
     async def query(
-        self, sql: str, parameters: Sequence[Any] = (), *,
-        wait_for: Mapping[str, int] | None = None, timeout_s: float = TIMEOUT_S,
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        wait_for: Mapping[str, int] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Rows:
         """Run one reading statement; see projections.nib.Nib."""
         return await self._now().query(sql, parameters, wait_for=wait_for, timeout_s=timeout_s)

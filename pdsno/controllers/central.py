@@ -61,27 +61,39 @@ class Central:
         for member in seat.home.roster():
             role, scope, _ = parse_controller(member.controller_id)
             if role == "global":
-                continue        # the root is pinned, not admitted
+                continue  # the root is pinned, not admitted
             known = seat.store.query(
                 "SELECT public_key, key_id FROM controller WHERE scope = ? AND controller_id = ?",
                 [scope, member.controller_id],
             ).rows
             if known and known[0] == (member.public_key, member.key_id):
                 continue
-            await emit_once(seat, scope, [ControllerAdmitted(
-                controller_id=member.controller_id, role=role, public_key=member.public_key,
-                key_id=member.key_id,
-            )])
+            await emit_once(
+                seat,
+                scope,
+                [
+                    ControllerAdmitted(
+                        controller_id=member.controller_id,
+                        role=role,
+                        public_key=member.public_key,
+                        key_id=member.key_id,
+                    )
+                ],
+            )
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings of a region with what other regions have."""
         store, region = self._seat.store, deliveries[0].recorded.scope
         sightings = [
-            (one, one.event) for one in accepted_of(store, deliveries)
+            (one, one.event)
+            for one in accepted_of(store, deliveries)
             if isinstance(one.event, DeviceSighted)
         ]
         macs = {
-            i.value for _, event in sightings for i in event.identities if i.kind in {"mac", "base_mac"}
+            i.value
+            for _, event in sightings
+            for i in event.identities
+            if i.kind in {"mac", "base_mac"}
         }
         rows = store.query(
             "SELECT value, scope, min(device_id) FROM identity WHERE kind IN ('mac', 'base_mac')"

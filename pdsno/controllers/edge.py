@@ -41,7 +41,7 @@ from streams.log import Delivery
 
 _log = structlog.get_logger()
 PROGRESS = "pdsno-progress"
-_FAILURES_MAX = 1000        # events for single hosts; the sweep says how many there were
+_FAILURES_MAX = 1000  # events for single hosts; the sweep says how many there were
 _EXTEND_S = 10.0
 
 
@@ -81,12 +81,15 @@ class Edge:
 
     async def _request(self, sweep_id: str, trigger: str) -> None:
         event = SweepRequested(
-            controller_id=self._seat.controller_id, sweep_id=sweep_id, trigger=trigger,
+            controller_id=self._seat.controller_id,
+            sweep_id=sweep_id,
+            trigger=trigger,
             prefixes=[str(p) for p in self._settings.prefixes],
-            probes=list(self._policy.probes), rate_pps=self._policy.rate_pps,
+            probes=list(self._policy.probes),
+            rate_pps=self._policy.rate_pps,
         )
         subject = event.subject(self._seat.scope)
-        with contextlib.suppress(ConflictError):     # a copy of us was faster
+        with contextlib.suppress(ConflictError):  # a copy of us was faster
             await self._seat.emit([draft_after(sweep_id, event, self._seat.scope)], {subject: 0})
 
     async def _work(self) -> None:
@@ -137,8 +140,12 @@ class Edge:
             _log.warning("sweep refused", sweep_id=request.sweep_id, reason=refusal.reason)
             return
         started = SweepStarted(
-            controller_id=seat.controller_id, sweep_id=request.sweep_id, trigger=request.trigger,
-            prefixes=request.prefixes, probes=request.probes, attempt=attempts + 1,
+            controller_id=seat.controller_id,
+            sweep_id=request.sweep_id,
+            trigger=request.trigger,
+            prefixes=request.prefixes,
+            probes=request.probes,
+            attempt=attempts + 1,
         )
         await seat.emit(
             [draft_after(fact.id, started, seat.scope, position=attempts + 1)], {subject: last.seq}
@@ -153,7 +160,9 @@ class Edge:
 
         def failed(reason: str, detail: str) -> SweepFailed:
             return SweepFailed(
-                controller_id=request.controller_id, sweep_id=request.sweep_id, reason=reason,
+                controller_id=request.controller_id,
+                sweep_id=request.sweep_id,
+                reason=reason,
                 detail=detail,
             )
 
@@ -171,7 +180,9 @@ class Edge:
             if text in request.prefixes and not any(
                 prefix.subnet_of(allowed) for allowed in self._settings.allowed
             ):
-                return failed("PREFIX_NOT_ALLOWED", f"{prefix} is outside of what this controller may sweep")
+                return failed(
+                    "PREFIX_NOT_ALLOWED", f"{prefix} is outside of what this controller may sweep"
+                )
         if not request.prefixes or not request.probes:
             return failed("NOTHING_TO_PROBE", "a sweep needs a prefix and a probe")
         return None
@@ -181,19 +192,27 @@ class Edge:
         return SweepPlan(
             prefixes=tuple(IPv4Network(p) for p in request.prefixes),
             exclude=(*(IPv4Network(p) for p in request.exclude), *self._settings.exclude),
-            probes=frozenset(request.probes), rate_pps=request.rate_pps,
-            deadline_s=policy.deadline_s, retries=policy.retries, credentials=self._credentials,
-            snmp_port=policy.snmp_port, snmp_timeout_s=policy.snmp_timeout_s,
+            probes=frozenset(request.probes),
+            rate_pps=request.rate_pps,
+            deadline_s=policy.deadline_s,
+            retries=policy.retries,
+            credentials=self._credentials,
+            snmp_port=policy.snmp_port,
+            snmp_timeout_s=policy.snmp_timeout_s,
         )
 
     def _progress(self, sweep_id: str):  # noqa: ANN202  # a ProgressSink
         connection, tasks = self._seat.connection, set[asyncio.Task[None]]()
 
         def tell(progress: Progress) -> None:
-            text = orjson.dumps({
-                "probe": progress.probe, "done": progress.done, "total": progress.total,
-                "answered": progress.answered,
-            })
+            text = orjson.dumps(
+                {
+                    "probe": progress.probe,
+                    "done": progress.done,
+                    "total": progress.total,
+                    "answered": progress.answered,
+                }
+            )
             task = asyncio.ensure_future(connection.publish(f"{PROGRESS}.{sweep_id}", text))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -201,32 +220,55 @@ class Edge:
         return tell
 
     async def _report(
-        self, fact: Fact, request: SweepRequested, plan: SweepPlan, result: SweepResult, attempt: int
+        self,
+        fact: Fact,
+        request: SweepRequested,
+        plan: SweepPlan,
+        result: SweepResult,
+        attempt: int,
     ) -> None:
         seat = self._seat
         impaired = sorted({f.probe for f in result.failures})
-        whole = {f.probe for f in result.failures if f.address is None and f.reason in {"NOT_PERMITTED", "FAILED"}}
+        whole = {
+            f.probe
+            for f in result.failures
+            if f.address is None and f.reason in {"NOT_PERMITTED", "FAILED"}
+        }
         if not result.hosts and whole >= self._usable(plan):
             why = "; ".join(sorted({f"{f.probe}: {f.detail}" for f in result.failures}))
-            last: list[Event] = [SweepFailed(
-                controller_id=seat.controller_id, sweep_id=request.sweep_id,
-                reason="NO_PROBE_PERMITTED", detail=why,
-            )]
+            last: list[Event] = [
+                SweepFailed(
+                    controller_id=seat.controller_id,
+                    sweep_id=request.sweep_id,
+                    reason="NO_PROBE_PERMITTED",
+                    detail=why,
+                )
+            ]
         else:
             known = facts.known(seat.store, seat.scope, seat.controller_id)
             delta = await asyncio.to_thread(
                 compare, seat.controller_id, request.sweep_id, plan, result, known, utc_now()
             )
-            last = [*delta.sighted, *delta.interfaces, *self._failures(request, result), *delta.covered]
+            last = [
+                *delta.sighted,
+                *delta.interfaces,
+                *self._failures(request, result),
+                *delta.covered,
+            ]
             last.append(self._finished(request, result, delta, impaired))
         drafts = [
-            draft_after(fact.id, event, seat.scope, position=f"{attempt}/{place}", correlation=fact.id)
+            draft_after(
+                fact.id, event, seat.scope, position=f"{attempt}/{place}", correlation=fact.id
+            )
             for place, event in enumerate(last)
         ]
         await seat.emit_many(drafts)
         _log.info(
-            last[-1].declared.name, sweep_id=request.sweep_id, hosts=len(result.hosts),
-            duration_ms=result.duration_ms, impaired=impaired,
+            last[-1].declared.name,
+            sweep_id=request.sweep_id,
+            hosts=len(result.hosts),
+            duration_ms=result.duration_ms,
+            impaired=impaired,
         )
 
     def _usable(self, plan: SweepPlan) -> set[Probe]:
@@ -239,8 +281,11 @@ class Edge:
 
     def _failure(self, request: SweepRequested, one: ProbeFailure) -> ProbeFailed:
         return ProbeFailed(
-            controller_id=self._seat.controller_id, sweep_id=request.sweep_id, probe=one.probe,
-            reason=one.reason, detail=one.detail,
+            controller_id=self._seat.controller_id,
+            sweep_id=request.sweep_id,
+            probe=one.probe,
+            reason=one.reason,
+            detail=one.detail,
             address=str(one.address) if one.address is not None else None,
         )
 
@@ -248,9 +293,15 @@ class Edge:
         self, request: SweepRequested, result: SweepResult, delta: Delta, impaired: list[Probe]
     ) -> SweepFinished:
         return SweepFinished(
-            controller_id=self._seat.controller_id, sweep_id=request.sweep_id, probed=result.probed,
-            seen=delta.seen, new=delta.count("new"), changed=delta.count("changed"),
-            missed=delta.missed, impaired=impaired, duration_ms=result.duration_ms,
+            controller_id=self._seat.controller_id,
+            sweep_id=request.sweep_id,
+            probed=result.probed,
+            seen=delta.seen,
+            new=delta.count("new"),
+            changed=delta.count("changed"),
+            missed=delta.missed,
+            impaired=impaired,
+            duration_ms=result.duration_ms,
         )
 
 

@@ -131,8 +131,11 @@ def reporters(
     ).rows
     return [
         Reporter(
-            row[0], row[1] == "silent", row[3].replace(tzinfo=UTC) if row[3] else None,
-            max(since, row[2].replace(tzinfo=UTC)), heard.get(row[0]),
+            row[0],
+            row[1] == "silent",
+            row[3].replace(tzinfo=UTC) if row[3] else None,
+            max(since, row[2].replace(tzinfo=UTC)),
+            heard.get(row[0]),
         )
         for row in rows
     ]

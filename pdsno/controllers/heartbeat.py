@@ -38,7 +38,14 @@ def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> str | None:
         body = orjson.loads(frame.body)
         sent_at = from_wire(body["time"])
         source = str(body["source"])
-    except (MalformedError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    except (
+        MalformedError,
+        orjson.JSONDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):
         return None
     fresh = -AHEAD <= at - sent_at <= FRESH_FOR
     owner = frame.key_id.partition("#")[0] == source and body.get("type") == "heartbeat"

@@ -42,8 +42,14 @@ class Reactor:
     """Works through some subjects of a scope with one decider."""
 
     def __init__(
-        self, seat: Seat, scope: str, durable: str, subjects: Sequence[str], decide: Decide,
-        *, into: str | None = None,
+        self,
+        seat: Seat,
+        scope: str,
+        durable: str,
+        subjects: Sequence[str],
+        decide: Decide,
+        *,
+        into: str | None = None,
     ) -> None:
         self._seat = seat
         self._scope = scope
@@ -65,7 +71,7 @@ class Reactor:
             _log.warning("will try again", error=str(error), events=len(deliveries))
             for one in deliveries:
                 await one.retry(1.0)
-        except Exception as error:      # a bug in a decider must not stop the ones behind it
+        except Exception as error:  # a bug in a decider must not stop the ones behind it
             if len(deliveries) > 1:
                 for one in deliveries:
                     await self._react([one])
@@ -95,13 +101,25 @@ class Reactor:
         for decision in decisions:
             for event in decision.events:
                 subject = event.subject(into)
-                drafts.setdefault((subject, event.declared.name), draft_after(
-                    decision.cause_id, event, into, position=subject,
-                    correlation=decision.correlation, basis=basis,
-                ))
+                drafts.setdefault(
+                    (subject, event.declared.name),
+                    draft_after(
+                        decision.cause_id,
+                        event,
+                        into,
+                        position=subject,
+                        correlation=decision.correlation,
+                        basis=basis,
+                    ),
+                )
         subjects = sorted({subject for subject, _ in drafts})
-        last = dict(zip(subjects, await asyncio.gather(
-            *(seat.log.last(into, subject) for subject in subjects)), strict=True))
+        last = dict(
+            zip(
+                subjects,
+                await asyncio.gather(*(seat.log.last(into, subject) for subject in subjects)),
+                strict=True,
+            )
+        )
         expect = {subject: found.seq if found else 0 for subject, found in last.items()}
         newest = max(expect.values(), default=0)
         if newest > basis.get(into, 0):
@@ -109,7 +127,7 @@ class Reactor:
             raise ConflictError("the NIB was behind", subjects=tuple(subjects))
         waiting = list(drafts.items())
         for start in range(0, len(waiting), BATCH):
-            part = waiting[start:start + BATCH]
+            part = waiting[start : start + BATCH]
             wanted = {subject: expect.pop(subject) for (subject, _), _ in part if subject in expect}
             await seat.emit([one for _, one in part], wanted)
             for (subject, name), one in part:
@@ -120,15 +138,18 @@ class Reactor:
         where = f"{recorded.scope}:{recorded.seq}"
         if delivery.attempt < _ATTEMPTS:
             _log.exception("a decider failed; the event comes again", event=where)
-            await delivery.retry(2.0 ** delivery.attempt)
+            await delivery.retry(2.0**delivery.attempt)
             return
-        note = orjson.dumps({
-            "scope": recorded.scope, "seq": recorded.seq, "subject": recorded.subject,
-            "consumer": self._durable, "controller": self._seat.controller_id,
-            "error": f"{type(error).__name__}: {error}",
-        })
-        await self._seat.connection.request(
-            f"{PARKED_SUBJECT}.{self._durable}", note, timeout_s=5
+        note = orjson.dumps(
+            {
+                "scope": recorded.scope,
+                "seq": recorded.seq,
+                "subject": recorded.subject,
+                "consumer": self._durable,
+                "controller": self._seat.controller_id,
+                "error": f"{type(error).__name__}: {error}",
+            }
         )
+        await self._seat.connection.request(f"{PARKED_SUBJECT}.{self._durable}", note, timeout_s=5)
         _log.exception("a decider failed for good; the event is parked", event=where)
         await delivery.ack()

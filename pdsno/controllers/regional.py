@@ -53,7 +53,9 @@ class Regional:
         """Answer sightings and sweeps of the region."""
         seat = self._seat
         accepted = accepted_of(seat.store, deliveries)
-        latest = {one.event.device_id: one.id for one in accepted if isinstance(one.event, DeviceSighted)}
+        latest = {
+            one.event.device_id: one.id for one in accepted if isinstance(one.event, DeviceSighted)
+        }
         state = facts.devices(seat.store, seat.scope, list(latest))
         claimed = facts.claimants(seat.store, seat.scope, list(latest))
         decisions = []
@@ -129,7 +131,7 @@ async def emit_once(seat: Seat, scope: str, events: Sequence[Event]) -> None:
         last = await seat.log.last(scope, subject)
         seq = last.seq if last else 0
         if seq > seat.projector.position.get(scope, 0):
-            continue        # the subject moved, and this look did not see it: look again later
+            continue  # the subject moved, and this look did not see it: look again later
         cause = f"{subject}@{seq}"
         draft = draft_after(cause, event, scope, basis=dict(seat.projector.position))
         try:

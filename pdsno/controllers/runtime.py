@@ -129,7 +129,8 @@ def controller_named(home: Home, role: str, region: str | None, controller_id: s
         return NIB
     known = [one for one in home.settings.controllers() if one.startswith(role + ".")]
     fitting = [
-        one for one in known
+        one
+        for one in known
         if (region is None or parse_controller(one).scope == region)
         and (controller_id is None or one == controller_id)
     ]
@@ -150,7 +151,7 @@ def nats_url(home: Home) -> str:
     settings = home.settings
     if settings.nats_url:
         return settings.nats_url
-    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
+    running = home.run / "nats.url"  # where the embedded server of a running `pdsno up` is
     if running.exists():
         return running.read_text().strip()
     return f"nats://127.0.0.1:{settings.nats_port}"

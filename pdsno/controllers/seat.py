@@ -48,7 +48,9 @@ class Seat:
         """The controller's name as a token of a subject."""
         return token(self.controller_id)
 
-    async def emit(self, drafts: Sequence[Draft], expect: Mapping[str, int] | None = None) -> list[int]:
+    async def emit(
+        self, drafts: Sequence[Draft], expect: Mapping[str, int] | None = None
+    ) -> list[int]:
         """Seal and append, as one atomic batch."""
         return await self.log.append(self.signer.seal(list(drafts)), expect)
 
@@ -100,7 +102,12 @@ class Seat:
 
 
 async def take_seat(
-    home: Home, controller_id: str, held: Sequence[KeyFile], connection: Connection, *, nib: str = ""
+    home: Home,
+    controller_id: str,
+    held: Sequence[KeyFile],
+    connection: Connection,
+    *,
+    nib: str = "",
 ) -> Seat:
     """Open what a controller needs."""
     key = home.controller(controller_id)

@@ -82,10 +82,20 @@ class Supervisor:
             started = time.monotonic()
             with path_of(self._home, name).open("ab") as output:
                 child = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "cli.main", "--home", str(self._home.folder),
-                    "run", *_role_of(name), "--url", self.url,
-                    stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL,
-                    preexec_fn=end_with_parent, start_new_session=True,
+                    sys.executable,
+                    "-m",
+                    "cli.main",
+                    "--home",
+                    str(self._home.folder),
+                    "run",
+                    *_role_of(name),
+                    "--url",
+                    self.url,
+                    stdout=output,
+                    stderr=output,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    preexec_fn=end_with_parent,
+                    start_new_session=True,
                 )
             self._children[name] = child
             (self._home.run / f"{name}.pid").write_text(f"{child.pid}\n")
@@ -112,7 +122,8 @@ class Supervisor:
         finally:
             await connection.close()
         raise HomeError(
-            "the controllers did not come up within 60 s", hint=f"their output is in {self._home.run}"
+            "the controllers did not come up within 60 s",
+            hint=f"their output is in {self._home.run}",
         )
 
     async def stop(self) -> None:

@@ -18,10 +18,18 @@ from pdsno.discovery.vendor import vendor
 from streams.catalogue.device import Address, DeviceSighted, Identity, Interface, InterfaceSighted
 from streams.catalogue.sweep import SweepCovered
 
-PART = 23                     # a part of a sweep is a /23: its device ids fit one event
-INTERFACES_MAX = 500          # in one event
-FORGET_AFTER = 100            # missed sweeps after which a device is not listed as missed any more
-_FACTS = ("sys_name", "sys_descr", "sys_object_id", "sys_location", "sys_contact", "serial", "vendor")
+PART = 23  # a part of a sweep is a /23: its device ids fit one event
+INTERFACES_MAX = 500  # in one event
+FORGET_AFTER = 100  # missed sweeps after which a device is not listed as missed any more
+_FACTS = (
+    "sys_name",
+    "sys_descr",
+    "sys_object_id",
+    "sys_location",
+    "sys_contact",
+    "serial",
+    "vendor",
+)
 _SAID = (*_FACTS, "credential")
 _WHOLE = {"NOT_PERMITTED", "NOT_ON_LINK", "NO_ROUTE", "FAILED"}
 
@@ -31,7 +39,7 @@ class Known:
     """What this controller saw of a device before."""
 
     device_id: str
-    data: Mapping[str, Any]                      # of its last device.sighted
+    data: Mapping[str, Any]  # of its last device.sighted
     missed: int = 0
     interfaces: Mapping[int, Interface] = field(default_factory=dict)
 
@@ -52,8 +60,12 @@ class Delta:
 
 
 def compare(
-    controller_id: str, sweep_id: str, plan: SweepPlan, result: SweepResult,
-    known: Sequence[Known], observed_at: datetime,
+    controller_id: str,
+    sweep_id: str,
+    plan: SweepPlan,
+    result: SweepResult,
+    known: Sequence[Known],
+    observed_at: datetime,
 ) -> Delta:
     """Compare a sweep with what was known before it."""
     memory = _Memory(known)
@@ -87,7 +99,7 @@ class _Memory:
         self.places: dict[str, str] = {}
         for one in sorted(known, key=lambda k: (-self.strength(k.device_id), -k.missed)):
             for raw in one.data["identities"]:
-                self.claims[Identity(**raw)] = one.device_id      # the strongest claim stays
+                self.claims[Identity(**raw)] = one.device_id  # the strongest claim stays
         for one in sorted(known, key=lambda k: -k.missed):
             for raw in one.data["addresses"]:
                 self.places[raw["address"]] = one.device_id
@@ -140,14 +152,21 @@ def _said(one: Group) -> SnmpReport | None:
 
 
 def _sighting(
-    controller_id: str, sweep_id: str, observed_at: datetime, name: str, one: Group,
-    before: Known | None, memory: _Memory,
+    controller_id: str,
+    sweep_id: str,
+    observed_at: datetime,
+    name: str,
+    one: Group,
+    before: Known | None,
+    memory: _Memory,
 ) -> DeviceSighted | None:
     said = _said(one)
     old = before.data if before else {}
     facts = dict.fromkeys(_SAID) | {fact: old.get(fact) for fact in _SAID}
     if said is not None:
-        facts |= {fact: getattr(said, fact) for fact in _SAID if fact not in {"vendor", "credential"}}
+        facts |= {
+            fact: getattr(said, fact) for fact in _SAID if fact not in {"vendor", "credential"}
+        }
         facts["credential"] = said.credential
     facts["vendor"] = old.get("vendor")
     if said is not None or not facts["vendor"]:
@@ -155,13 +174,15 @@ def _sighting(
     addresses = [Address(address=str(host.address), mac=host.mac) for host in one.hosts]
     seen_by = sorted({probe for host in one.hosts for probe in host.answered})
     identities = list(one.identities)
-    if said is None:      # what the agent said of itself stays known while it is silent
+    if said is None:  # what the agent said of itself stays known while it is silent
         more = [Identity(**i) for i in old.get("identities", ()) if i["kind"] != "address"]
         identities = sorted({*identities, *more}, key=lambda i: (rank(i.kind), i.value))
     replaced = _replaced(name, one, memory)
     changed = [fact for fact in _FACTS if before and facts[fact] != old.get(fact)]
     if before:
-        if {a.address: a.mac for a in addresses} != {a["address"]: a["mac"] for a in old["addresses"]}:
+        if {a.address: a.mac for a in addresses} != {
+            a["address"]: a["mac"] for a in old["addresses"]
+        }:
             changed.append("addresses")
         if ("snmp" in seen_by) != ("snmp" in old["seen_by"]):
             changed.append("seen_by")
@@ -172,10 +193,19 @@ def _sighting(
         if not changed:
             return None
     return DeviceSighted(
-        controller_id=controller_id, device_id=name, sweep_id=sweep_id, observed_at=observed_at,
-        novelty="changed" if before else "new", changed=changed, identities=identities,
-        shared=list(one.shared), replaced=replaced, addresses=addresses, seen_by=seen_by,
-        uptime_s=said.uptime_s if said else None, **facts,
+        controller_id=controller_id,
+        device_id=name,
+        sweep_id=sweep_id,
+        observed_at=observed_at,
+        novelty="changed" if before else "new",
+        changed=changed,
+        identities=identities,
+        shared=list(one.shared),
+        replaced=replaced,
+        addresses=addresses,
+        seen_by=seen_by,
+        uptime_s=said.uptime_s if said else None,
+        **facts,
     )
 
 
@@ -194,34 +224,51 @@ def _replaced(name: str, one: Group, memory: _Memory) -> list[str]:
 
 
 def _interfaces(
-    controller_id: str, sweep_id: str, observed_at: datetime, name: str, one: Group,
+    controller_id: str,
+    sweep_id: str,
+    observed_at: datetime,
+    name: str,
+    one: Group,
     before: Known | None,
 ) -> list[InterfaceSighted]:
     said = _said(one)
     if said is None:
         return []
-    now = {i.ifindex: Interface(**{f: getattr(i, f) for f in Interface.model_fields})
-           for i in said.interfaces}
+    now = {
+        i.ifindex: Interface(**{f: getattr(i, f) for f in Interface.model_fields})
+        for i in said.interfaces
+    }
     old = before.interfaces if before else {}
     different = [i for index, i in now.items() if old.get(index) != i]
     gone = [index for index in old if index not in now] if now else []
     events = []
     for start in range(0, max(len(different), 1 if gone else 0), INTERFACES_MAX):
-        events.append(InterfaceSighted(
-            controller_id=controller_id, device_id=name, sweep_id=sweep_id, observed_at=observed_at,
-            interfaces=different[start:start + INTERFACES_MAX], gone=gone if start == 0 else [],
-        ))
+        events.append(
+            InterfaceSighted(
+                controller_id=controller_id,
+                device_id=name,
+                sweep_id=sweep_id,
+                observed_at=observed_at,
+                interfaces=different[start : start + INTERFACES_MAX],
+                gone=gone if start == 0 else [],
+            )
+        )
     return events
 
 
 def _covered(
-    controller_id: str, sweep_id: str, plan: SweepPlan, seen: Mapping[str, Group], memory: _Memory,
-    superseded: set[str], effective: Iterable[Probe],
+    controller_id: str,
+    sweep_id: str,
+    plan: SweepPlan,
+    seen: Mapping[str, Group],
+    memory: _Memory,
+    superseded: set[str],
+    effective: Iterable[Probe],
 ) -> list[SweepCovered]:
     parts = defaultdict[IPv4Network, tuple[list[str], list[str]]](lambda: ([], []))
     for prefix in plan.prefixes:
         for part in _split(prefix):
-            parts[part]    # a part without anybody is covered too
+            parts[part]  # a part without anybody is covered too
     for name, one in seen.items():
         parts[_part(plan, one.hosts[0].address)][0].append(name)
     for name, device in memory.devices.items():
@@ -235,8 +282,11 @@ def _covered(
             parts[_part(plan, asked[0])][1].append(name)
     return [
         SweepCovered(
-            controller_id=controller_id, sweep_id=sweep_id, prefix=str(part),
-            seen=sorted(names), missed=sorted(missed),
+            controller_id=controller_id,
+            sweep_id=sweep_id,
+            prefix=str(part),
+            seen=sorted(names),
+            missed=sorted(missed),
         )
         for part, (names, missed) in sorted(parts.items())
     ]
@@ -257,4 +307,3 @@ def _part(plan: SweepPlan, address: IPv4Address) -> IPv4Network:
 
 def _split(prefix: IPv4Network) -> Iterable[IPv4Network]:
     return prefix.subnets(new_prefix=PART) if prefix.prefixlen < PART else (prefix,)
-

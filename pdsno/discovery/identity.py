@@ -16,8 +16,21 @@ from streams.catalogue.device import Identity, IdentityKind
 KINDS: tuple[IdentityKind, ...] = ("chassis", "engine", "serial", "base_mac", "mac", "address")
 STRONG = frozenset(KINDS[:4])
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
-_NO_SERIAL = {"", "0", "none", "n/a", "na", "null", "unknown", "not specified", "default string",
-              "to be filled by o.e.m.", "system serial number", "0123456789", "123456789"}
+_NO_SERIAL = {
+    "",
+    "0",
+    "none",
+    "n/a",
+    "na",
+    "null",
+    "unknown",
+    "not specified",
+    "default string",
+    "to be filled by o.e.m.",
+    "system serial number",
+    "0123456789",
+    "123456789",
+}
 _VIRTUAL_ROUTERS = ("00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:07:b4:")
 
 
@@ -26,8 +39,8 @@ class Group:
     """The reports of one sweep that are one device."""
 
     hosts: tuple[HostReport, ...]
-    identities: tuple[Identity, ...]     # strongest first; the last are addresses
-    shared: tuple[Identity, ...] = ()    # seen, but claimed by devices of another name as well
+    identities: tuple[Identity, ...]  # strongest first; the last are addresses
+    shared: tuple[Identity, ...] = ()  # seen, but claimed by devices of another name as well
 
 
 def rank(kind: IdentityKind) -> int:
@@ -54,9 +67,11 @@ def identities_of(host: HostReport) -> list[Identity]:
         said = host.snmp
         chassis = (said.chassis_id or "").lower()
         if chassis.strip("0"):
-            found.append(Identity(kind="chassis", value=f"{said.chassis_id_subtype or 0}:{chassis}"))
+            found.append(
+                Identity(kind="chassis", value=f"{said.chassis_id_subtype or 0}:{chassis}")
+            )
         engine = (said.engine_id or "").lower()
-        if len(engine) >= 10 and engine[2:].strip("0"):      # RFC 3411: five bytes or more
+        if len(engine) >= 10 and engine[2:].strip("0"):  # RFC 3411: five bytes or more
             found.append(Identity(kind="engine", value=engine))
         serial = (said.serial or "").strip()
         if serial.lower() not in _NO_SERIAL and serial.strip("0-. "):
@@ -107,7 +122,7 @@ def group(hosts: Sequence[HostReport]) -> list[Group]:
         if best is None and mac is not None:
             among = owners.get(mac, set())
             best = next(iter(among)) if len(among) == 1 and not _named(host) else mac
-            if _named(host):        # a name and no identity but a MAC that others share
+            if _named(host):  # a name and no identity but a MAC that others share
                 best = mac if not among else None
         groups[best or claims[host.address][-1]].append(host)
     crowded = {mac for mac, among in owners.items() if len(among) > 1}
@@ -123,7 +138,8 @@ def _mac(claims: Iterable[Identity]) -> Identity | None:
 
 
 def _owners_of_macs(
-    hosts: Sequence[HostReport], strong: dict[object, Identity | None]  # type: ignore[type-arg]
+    hosts: Sequence[HostReport],
+    strong: dict[object, Identity | None],  # type: ignore[type-arg]
 ) -> dict[Identity, set[Identity]]:
     owners = defaultdict[Identity, set[Identity]](set)
     for host in hosts:
@@ -142,6 +158,6 @@ def _group(
     mine = {one for host in hosts for one in claims[host.address]}
     left_out = mine & shared
     if any(one.kind in STRONG for one in mine - left_out):
-        mine -= crowded           # a MAC before several devices tells none of them from the others
+        mine -= crowded  # a MAC before several devices tells none of them from the others
     ordered = sorted(mine - left_out, key=lambda one: (rank(one.kind), one.value))
     return Group(tuple(hosts), tuple(ordered), tuple(sorted(left_out, key=lambda i: i.value)))

@@ -28,7 +28,7 @@ class Device:
     """What the log says of a device so far."""
 
     device_id: str
-    owner: str | None = None          # None: never sighted
+    owner: str | None = None  # None: never sighted
     active: bool = True
     quarantined: bool = False
     merged_into: str | None = None
@@ -40,8 +40,8 @@ class Claimant:
     """Another device that claims an identity of the sighted one."""
 
     device: Device
-    identity: Identity                # the strongest that both claim
-    own: Identity                     # the strongest that the claimant ever had
+    identity: Identity  # the strongest that both claim
+    own: Identity  # the strongest that the claimant ever had
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Missed:
     """A device that its owner did not see where it should be."""
 
     device: Device
-    missed: int                       # sweeps in a row
-    seen_elsewhere: bool              # another controller saw it since the first of them
+    missed: int  # sweeps in a row
+    seen_elsewhere: bool  # another controller saw it since the first of them
 
 
 initial = Device
@@ -87,30 +87,39 @@ def decide_sighting(
     """Answer a sighting: a new owner, a return, a merge, a finding."""
     found: list[Event] = []
     if state.owner != event.controller_id and state.owner is not None:
-        found.append(DeviceReassigned(
-            device_id=state.device_id, from_controller_id=state.owner,
-            to_controller_id=event.controller_id,
-        ))
+        found.append(
+            DeviceReassigned(
+                device_id=state.device_id,
+                from_controller_id=state.owner,
+                to_controller_id=event.controller_id,
+            )
+        )
     if not state.active:
         found.append(DeviceReturned(device_id=state.device_id))
     found += _merges(state, event, claimants)
     for before in event.replaced:
         places = sorted(one.address for one in event.addresses)
-        found.append(AnomalyFlagged(
-            anomaly_id=f"identity-{event.device_id}-{before}"[:200], kind="IDENTITY_CHANGED",
-            about=event.device_id, detail={"before": before, "addresses": list(places)},
-        ))
+        found.append(
+            AnomalyFlagged(
+                anomaly_id=f"identity-{event.device_id}-{before}"[:200],
+                kind="IDENTITY_CHANGED",
+                about=event.device_id,
+                detail={"before": before, "addresses": list(places)},
+            )
+        )
     for one in event.shared:
-        found.append(AnomalyFlagged(
-            anomaly_id=f"shared-{key(one)}"[:200], kind="IDENTITY_SHARED", about=event.device_id,
-            detail={"kind": one.kind, "value": one.value},
-        ))
+        found.append(
+            AnomalyFlagged(
+                anomaly_id=f"shared-{key(one)}"[:200],
+                kind="IDENTITY_SHARED",
+                about=event.device_id,
+                detail={"kind": one.kind, "value": one.value},
+            )
+        )
     return found
 
 
-def _merges(
-    state: Device, event: DeviceSighted, claimants: Sequence[Claimant]
-) -> list[Event]:
+def _merges(state: Device, event: DeviceSighted, claimants: Sequence[Claimant]) -> list[Event]:
     """Merge records of which the weaker is named after an identity that the stronger claims as well."""
     mine = event.identities[0]
     found: list[Event] = []
@@ -124,16 +133,16 @@ def _merges(
             continue
         into = stronger.merged_into or stronger.device_id
         if into != weaker.device_id:
-            found.append(DeviceMerged(device_id=weaker.device_id, into=into, identity=other.identity))
+            found.append(
+                DeviceMerged(device_id=weaker.device_id, into=into, identity=other.identity)
+            )
     return found
 
 
 def decide_missed(one: Missed, threshold: int) -> list[Event]:
     """Answer a missed sweep: lost, once the owner missed it too often and nobody else saw it since."""
     if one.device.active and one.missed >= threshold and not one.seen_elsewhere:
-        return [DeviceLost(
-            device_id=one.device.device_id, missed=one.missed, threshold=threshold
-        )]
+        return [DeviceLost(device_id=one.device.device_id, missed=one.missed, threshold=threshold)]
     return []
 
 

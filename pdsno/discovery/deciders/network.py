@@ -22,8 +22,15 @@ def decide(
             if other == region:
                 continue
             pair = "-".join(sorted((region, other)))
-            found.append(AnomalyFlagged(
-                anomaly_id=f"mac-{mac.replace(':', '')}-{pair}", kind="MAC_IN_TWO_REGIONS", about=mac,
-                detail={"regions": sorted((region, other)), "devices": [event.device_id, device_id]},
-            ))
+            found.append(
+                AnomalyFlagged(
+                    anomaly_id=f"mac-{mac.replace(':', '')}-{pair}",
+                    kind="MAC_IN_TWO_REGIONS",
+                    about=mac,
+                    detail={
+                        "regions": sorted((region, other)),
+                        "devices": [event.device_id, device_id],
+                    },
+                )
+            )
     return found
