@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import shutil
+import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Home:
         return key
 
     def root(self) -> KeyFile:
-        """Read the root of everything; only the global controller, the NIB and an auditor have it."""
+        """Read the root of all keys: for the global controller, the NIB and an auditor."""
         return self._tier("root.key", "root", "root")
 
     def region(self, region: str) -> KeyFile:
@@ -144,6 +145,7 @@ def create(
 
     It appears whole or not at all: everything is written beside it first.
     """
+    folder = folder.resolve()
     if (folder / FILE).exists():
         raise HomeError(
             f"{folder} is a home already", hint="it is left as it is; name another with --home"
@@ -172,8 +174,6 @@ def create(
 
 
 def _toml(text: str) -> dict[str, object]:
-    import tomllib  # noqa: PLC0415  # only here
-
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -228,8 +228,8 @@ def settings_text(
         for n in range(1, locals_per_region + 1)
     )
     names = ", ".join(f'"{region}"' for region in regions)
-    return f"""# PDSNO. Every setting is explained in docs/settings.md; what is left out has its default.
-nats_url = ""                    # empty: pdsno up runs a server of its own, on this port of loopback
+    return f"""# PDSNO. docs/settings.md explains every setting; what is left out has its default.
+nats_url = ""                    # empty: pdsno up runs a server of its own, on this port
 nats_port = 4222
 regions = [{names}]
 {locals_}

@@ -23,13 +23,14 @@ NAME = "nib"
 
 
 class Archivist:
-    """One NIB at the head of every scope; itself a Nib, so that it stays while its store is rebuilt."""
+    """One NIB at the head of every scope; a Nib that stays while its store is made anew."""
 
     def __init__(self, home: Home, connection: Connection) -> None:
         self._home = home
         self._connection = connection
         self._log = JetStreamLog(connection)
         self._again = asyncio.Event()
+        self._opened = asyncio.Event()
         self._open()
 
     def _open(self) -> None:
@@ -57,6 +58,7 @@ class Archivist:
                 for task in done - {again}:
                     task.result()
                 await asyncio.to_thread(self._begin_again)
+                self._opened.set()
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
@@ -106,10 +108,9 @@ class Archivist:
     async def rebuild(self) -> None:
         """Throw the NIB away, fold the log again, and return when it is where the log was."""
         heads = {s: await self._log.head(s) for s in (GLOBAL, *self._home.settings.regions)}
-        before = self._projector
+        self._opened.clear()
         self._again.set()
-        while self._projector is before:
-            await asyncio.sleep(0.02)
+        await self._opened.wait()
         await self._projector.reached(heads, within_s=3600)
         _log.info("rebuilt", **heads)
 
