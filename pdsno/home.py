@@ -15,6 +15,7 @@ import dataclasses
 import json
 import os
 import shutil
+import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -90,7 +91,7 @@ class Home:
         return key
 
     def root(self) -> KeyFile:
-        """Read the root of everything; only the global controller, the NIB and an auditor have it."""
+        """Read the root of all keys: for the global controller, the NIB and an auditor."""
         return self._tier("root.key", "root", "root")
 
     def region(self, region: str) -> KeyFile:
@@ -131,7 +132,7 @@ class Home:
         return self.keyring(*found, *own)
 
     def credentials(self, name: str) -> Path | None:
-        """Name the file with which a process proves itself to the server; None where there is none."""
+        """Name the file with which a process proves itself to the server, if there is one."""
         file = self.folder / "creds" / f"{name}.creds"
         return file if file.exists() else None
 
@@ -156,7 +157,7 @@ def nats_url(home: Home) -> str:
     settings = home.settings
     if settings.nats_url:
         return settings.nats_url
-    running = home.run / "nats.url"        # where the embedded server of a running `pdsno up` is
+    running = home.run / "nats.url"  # where the embedded server of a running `pdsno up` is
     if running.exists():
         return running.read_text().strip()
     return f"nats://127.0.0.1:{settings.nats_port}"
@@ -182,6 +183,7 @@ def create(
 
     It appears whole or not at all: everything is written beside it first.
     """
+    folder = folder.resolve()
     if (folder / FILE).exists():
         raise HomeError(
             f"{folder} is a home already", hint="it is left as it is; name another with --home"
@@ -211,8 +213,6 @@ def create(
 
 
 def _toml(text: str) -> dict[str, object]:
-    import tomllib  # noqa: PLC0415  # only here
-
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -248,7 +248,7 @@ def _write_keys(folder: Path, settings: Settings) -> None:
 
 
 def _write_server(folder: Path, settings: Settings) -> None:
-    """Make operator, account and signing keys, and credentials for every process of this network."""
+    """Make operator, account and signing keys, and credentials for every process."""
     operator, system, account = (new_seed(k) for k in ("operator", "account", "account"))
     names = [*settings.controllers(), READER]
     signing = {role_of(name): new_seed("account") for name in names}
@@ -294,8 +294,8 @@ def settings_text(
         for n in range(1, locals_per_region + 1)
     )
     names = ", ".join(f'"{region}"' for region in regions)
-    return f"""# PDSNO. Every setting is explained in docs/settings.md; what is left out has its default.
-nats_url = ""                    # empty: pdsno up runs a server of its own, on this port of loopback
+    return f"""# PDSNO. docs/settings.md explains every setting; what is left out has its default.
+nats_url = ""                    # empty: pdsno up runs a server of its own, on this port
 nats_port = 4222
 regions = [{names}]
 {locals_}

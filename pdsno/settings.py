@@ -32,10 +32,10 @@ class SweepSettings(_Section):
     probes: tuple[Probe, ...] = PROBES
     snmp_port: int = Field(161, ge=1, le=65535)
     snmp_timeout_s: float = Field(2.0, gt=0, le=60)
-    prefix_len_min: int = Field(16, ge=8, le=32)      # a wider prefix is refused
-    missed_max: int = Field(3, ge=1)                  # missed sweeps in a row until inactive
-    new_devices_max: int = Field(50, ge=1)            # in one sweep, or it is flagged
-    requested_for_s: int = Field(600, ge=10)          # a request not begun by then has expired
+    prefix_len_min: int = Field(16, ge=8, le=32)  # a wider prefix is refused
+    missed_max: int = Field(3, ge=1)  # missed sweeps in a row until inactive
+    new_devices_max: int = Field(50, ge=1)  # in one sweep, or it is flagged
+    requested_for_s: int = Field(600, ge=10)  # a request not begun by then has expired
 
 
 class SnmpSettings(_Section):
@@ -68,11 +68,12 @@ class LocalSettings(_Section):
 class Settings(_Section):
     """The whole of pdsno.toml."""
 
-    nats_url: str = ""                       # empty: pdsno up runs a server of its own
-    nats_port: int = Field(4222, ge=0, le=65535)      # of that server; 0: any free one
+    nats_url: str = ""  # empty: pdsno up runs a server of its own
+    nats_port: int = Field(4222, ge=0, le=65535)  # of that server; 0: any free one
     nib_memory: str = "1GB"
     heartbeat_s: float = Field(10.0, gt=0)
-    silent_after: int = Field(3, ge=1)       # heartbeats that did not come
+    silent_after: int = Field(3, ge=1)  # heartbeats that did not come
+    ack_wait_s: float = Field(30.0, ge=1)  # work held for so long goes to another copy
     regions: Annotated[tuple[ScopeName, ...], Field(min_length=1)] = ("zone-a",)
     local: tuple[LocalSettings, ...] = ()
     sweep: SweepSettings = SweepSettings()
@@ -129,12 +130,18 @@ def parse_settings(text: dict[str, Any], where: str) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise SettingsError(f"{where}: {name}: {first['msg']}", hint="docs/settings.md lists all") from error
+        raise SettingsError(
+            f"{where}: {name}: {first['msg']}", hint="docs/settings.md lists all"
+        ) from error
 
 
 def _overrides() -> dict[str, Any]:
     """Take top-level settings from PDSNO_NATS_URL, PDSNO_NATS_PORT and the like."""
-    names = [name for name, field in Settings.model_fields.items() if field.annotation in {str, int, float}]
+    names = [
+        name
+        for name, field in Settings.model_fields.items()
+        if field.annotation in {str, int, float}
+    ]
     given = {name: os.environ.get("PDSNO_" + name.upper()) for name in names}  # noqa: TID251  # its owner
     return {name: value for name, value in given.items() if value is not None}
 
@@ -149,8 +156,14 @@ def credentials(settings: Settings, home: Path) -> tuple[SnmpCredential, ...]:
     """Resolve the references to secrets; SettingsError names the reference, never the secret."""
     return tuple(
         SnmpCredential(
-            one.name, one.version, secret(one.community, home), one.user, one.auth_protocol,
-            secret(one.auth_key, home), one.privacy_protocol, secret(one.privacy_key, home),
+            one.name,
+            one.version,
+            secret(one.community, home),
+            one.user,
+            one.auth_protocol,
+            secret(one.auth_key, home),
+            one.privacy_protocol,
+            secret(one.privacy_key, home),
         )
         for one in settings.snmp
     )
@@ -161,7 +174,12 @@ def secret(reference: str, home: Path) -> str:
     if not reference:
         return ""
     kind, _, name = reference.removeprefix("secret://").partition("/")
-    if not reference.startswith("secret://") or kind not in {"file", "env"} or "/" in name or not name:
+    if (
+        not reference.startswith("secret://")
+        or kind not in {"file", "env"}
+        or "/" in name
+        or not name
+    ):
         raise SettingsError(
             "a secret is given by reference: secret://file/NAME or secret://env/NAME",
             hint=f"put it into {home}/secrets/NAME, mode 600",

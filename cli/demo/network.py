@@ -51,8 +51,20 @@ def made() -> Generator[str]:
         _ip("-n", here, "addr", "add", "10.20.16.1/26", "dev", "lan")
         _ip("-n", here, "link", "set", "lan", "up")
         for n, name in enumerate(names[1:], start=1):
-            _ip("-n", here, "link", "add", f"port{n}", "type", "veth", "peer", "name", "eth0",
-                "netns", name)
+            _ip(
+                "-n",
+                here,
+                "link",
+                "add",
+                f"port{n}",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                name,
+            )
             _ip("-n", here, "link", "set", f"port{n}", "master", "lan", "up")
             _ip("-n", name, "link", "set", "eth0", "address", f"00:1b:21:00:00:{n:02x}")
             _ip("-n", name, "addr", "add", f"10.20.16.{10 + n}/26", "dev", "eth0")

@@ -94,7 +94,9 @@ class Story:
 
     def _hold(self, condition: object, what: str) -> None:
         if not condition:
-            raise DemoError(f"step {self._step} does not hold: {what}", hint="this is a bug; tell us")
+            raise DemoError(
+                f"step {self._step} does not hold: {what}", hint="this is a bug; tell us"
+            )
         self._console.print(f"   [green]✓[/] {what}")
 
     async def _type(self, *words: str, code: int = 0, show: bool = True) -> str:
@@ -102,8 +104,14 @@ class Story:
         if show:
             self._console.print(f"   [dim]$ pdsno {' '.join(words)}[/]")
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli.main", "--home", str(self._folder / "home"), *words,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            sys.executable,
+            "-m",
+            "cli.main",
+            "--home",
+            str(self._folder / "home"),
+            *words,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         async with asyncio.timeout(120):
             out, err = await child.communicate()
@@ -128,12 +136,17 @@ class Story:
         agents = inventory.NOW
         self._write(agents)
         self._agents = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli.demo.agents", str(self._inventory),
+            sys.executable,
+            "-m",
+            "cli.demo.agents",
+            str(self._inventory),
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._agents.stdout is not None
         ready = await asyncio.wait_for(self._agents.stdout.readline(), 20)
-        self._hold(ready.startswith(b"ready"), f"{len(agents.agents)} agents answer on loopback addresses")
+        self._hold(
+            ready.startswith(b"ready"), f"{len(agents.agents)} agents answer on loopback addresses"
+        )
         await supervisor.start()
         self._hold(len(supervisor.names()) == 6, f"running: {', '.join(supervisor.names())}")
 
@@ -163,7 +176,7 @@ class Story:
         self._agents.send_signal(signal.SIGHUP)
         await asyncio.wait_for(self._agents.stdout.readline(), 20)
         await self._swept(show=True)
-        sweeps = (await self._rows("sweep", "list", "--limit", "2"))
+        sweeps = await self._rows("sweep", "list", "--limit", "2")
         new, missed = sum(s["new"] for s in sweeps), sum(s["missed"] for s in sweeps)
         changed = sum(s["changed"] for s in sweeps)
         self._hold(new == len(later.keys() - now.keys()), f"{new} new")
@@ -191,7 +204,8 @@ class Story:
             "discover", network.PREFIX, "--region", "zone-b", "--probe", "arp", "--probe", "icmp"
         )
         rows = await self._rows(
-            "sql", "SELECT address, mac FROM address WHERE address LIKE '10.20.16.%' AND mac IS NOT NULL"
+            "sql",
+            "SELECT address, mac FROM address WHERE address LIKE '10.20.16.%' AND mac IS NOT NULL",
         )
         self._hold(len(rows) >= 5, f"{len(rows)} hosts, each by its MAC")
 
@@ -209,14 +223,16 @@ class Story:
         await supervisor.resume(NIB)
         after = await self._digest()
         self._console.print(f"   digest after:  {after}")
-        self._hold(before == after, "rebuilt from the log, every signature checked: equal to the bit")
+        self._hold(
+            before == after, "rebuilt from the log, every signature checked: equal to the bit"
+        )
 
     async def _digest(self) -> str:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
                 rows = await self._rows("nib", "status")
-            except DemoError:       # it is just starting
+            except DemoError:  # it is just starting
                 rows = []
             if rows and all(row["seq"] == row["head"] for row in rows):
                 break
@@ -243,4 +259,3 @@ class Story:
         if self._agents is not None and self._agents.returncode is None:
             self._agents.terminate()
             await self._agents.wait()
-

@@ -23,13 +23,14 @@ NAME = "nib"
 
 
 class Archivist:
-    """One NIB at the head of every scope; itself a Nib, so that it stays while its store is rebuilt."""
+    """One NIB at the head of every scope; a Nib that stays while its store is made anew."""
 
     def __init__(self, home: Home, connection: Connection) -> None:
         self._home = home
         self._connection = connection
         self._log = JetStreamLog(connection)
         self._again = asyncio.Event()
+        self._opened = asyncio.Event()
         self._open()
 
     def _open(self) -> None:
@@ -44,9 +45,7 @@ class Archivist:
             while True:
                 self._again.clear()
                 scopes = dict.fromkeys((GLOBAL, *self._home.settings.regions), EVERYTHING)
-                following = asyncio.create_task(
-                    self._projector.follow(scopes, joined=self._joined)
-                )
+                following = asyncio.create_task(self._projector.follow(scopes, joined=self._joined))
                 again = asyncio.create_task(self._again.wait())
                 try:
                     done, _ = await asyncio.wait(
@@ -59,6 +58,7 @@ class Archivist:
                 for task in done - {again}:
                     task.result()
                 await asyncio.to_thread(self._begin_again)
+                self._opened.set()
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
@@ -86,8 +86,12 @@ class Archivist:
         return self._nib
 
     async def query(
-        self, sql: str, parameters: Sequence[Any] = (), *,
-        wait_for: Mapping[str, int] | None = None, timeout_s: float = TIMEOUT_S,
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        wait_for: Mapping[str, int] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Rows:
         """Run one reading statement; see projections.nib.Nib."""
         return await self._now().query(sql, parameters, wait_for=wait_for, timeout_s=timeout_s)
@@ -104,10 +108,9 @@ class Archivist:
     async def rebuild(self) -> None:
         """Throw the NIB away, fold the log again, and return when it is where the log was."""
         heads = {s: await self._log.head(s) for s in (GLOBAL, *self._home.settings.regions)}
-        before = self._projector
+        self._opened.clear()
         self._again.set()
-        while self._projector is before:
-            await asyncio.sleep(0.02)
+        await self._opened.wait()
         await self._projector.reached(heads, within_s=3600)
         _log.info("rebuilt", **heads)
 

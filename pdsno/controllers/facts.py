@@ -8,12 +8,15 @@ import orjson
 
 from pdsno.discovery.deciders.device import Claimant, Device, Missed
 from pdsno.discovery.deciders.report import Reporter
-from pdsno.discovery.delta import Known
+from pdsno.discovery.deciders.sweep import Sweep
 from pdsno.discovery.identity import rank
+from pdsno.discovery.memory import Known
 from projections.store import Store
 from streams.catalogue.device import Identity, Interface
 
-_DEVICE = "device_id, controller_id, presence, quarantined, merged_into, split"
+_COLUMNS = ("device_id", "controller_id", "presence", "quarantined", "merged_into", "split")
+_DEVICE = ", ".join(_COLUMNS)
+_OF_D = ", ".join("d." + column for column in _COLUMNS)
 
 
 def _device(row: Sequence[Any]) -> Device:
@@ -23,7 +26,7 @@ def _device(row: Sequence[Any]) -> Device:
 def devices(store: Store, scope: str, ids: Sequence[str]) -> dict[str, Device]:
     """Read devices by id."""
     rows = store.query(
-        f"SELECT {_DEVICE} FROM device WHERE scope = ? AND device_id IN (SELECT unnest(?))",  # noqa: S608
+        f"SELECT {_DEVICE} FROM device WHERE scope = ? AND device_id IN (SELECT unnest(?))",  # noqa: S608  # our own column names
         [scope, list(ids)],
     ).rows
     return {row[0]: _device(row) for row in rows}
@@ -38,9 +41,9 @@ def claimants(store: Store, scope: str, ids: Sequence[str]) -> dict[str, list[Cl
                 SELECT mine.device_id AS sighted, other.device_id AS other, mine.kind, mine.value
                 FROM mine JOIN identity other USING (scope, kind, value)
                 WHERE other.device_id != mine.device_id)
-        SELECT p.sighted, p.kind, p.value, {", ".join("d." + c.strip() for c in _DEVICE.split(","))}
+        SELECT p.sighted, p.kind, p.value, {_OF_D}
         FROM pair p JOIN device d ON d.scope = ? AND d.device_id = p.other
-        """,  # noqa: S608
+        """,  # noqa: S608  # our own column names
         [scope, list(ids), scope],
     ).rows
     others = sorted({row[3] for row in rows})
@@ -72,11 +75,38 @@ def strongest(store: Store, scope: str, ids: Sequence[str]) -> dict[str, Identit
     return found
 
 
+def sightings(
+    store: Store, scope: str, ids: Sequence[str]
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Read, by (device, controller), where it saw the device last, and how often not since."""
+    rows = store.query(
+        "SELECT device_id, controller_id, seen_seq, missed FROM sighting"
+        " WHERE scope = ? AND device_id IN (SELECT unnest(?))",
+        [scope, list(ids)],
+    ).rows
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+
+def returned(store: Store, scope: str, controller_id: str, ids: Sequence[str]) -> list[Device]:
+    """Read the inactive devices of these that a controller saw in its last sweep of them."""
+    rows = store.query(
+        f"""
+        SELECT {_OF_D} FROM device d JOIN sighting s
+          ON s.scope = d.scope AND s.device_id = d.device_id
+        WHERE d.scope = ? AND s.controller_id = ? AND d.presence = 'inactive' AND s.missed = 0
+          AND d.device_id IN (SELECT unnest(?))
+        ORDER BY d.device_id
+        """,  # noqa: S608  # our own column names
+        [scope, controller_id, list(ids)],
+    ).rows
+    return [_device(row) for row in rows]
+
+
 def missed(store: Store, scope: str, controller_id: str, ids: Sequence[str]) -> list[Missed]:
     """Read the devices of these that their owner, this controller, missed of late."""
     rows = store.query(
         f"""
-        SELECT {", ".join("d." + c.strip() for c in _DEVICE.split(","))}, s.missed,
+        SELECT {_OF_D}, s.missed,
                EXISTS (
                    SELECT 1 FROM sighting o JOIN device m
                      ON m.scope = o.scope AND m.device_id = o.device_id
@@ -88,7 +118,7 @@ def missed(store: Store, scope: str, controller_id: str, ids: Sequence[str]) -> 
         WHERE d.scope = ? AND d.controller_id = ? AND s.missed > 0 AND d.merged_into IS NULL
           AND d.device_id IN (SELECT unnest(?))
         ORDER BY d.device_id
-        """,  # noqa: S608
+        """,  # noqa: S608  # our own column names
         [scope, controller_id, list(ids)],
     ).rows
     return [Missed(_device(row[:6]), row[6], row[7]) for row in rows]
@@ -99,21 +129,41 @@ def known(store: Store, scope: str, controller_id: str) -> list[Known]:
     interfaces: dict[str, dict[int, Interface]] = {}
     columns = list(Interface.model_fields)
     for row in store.query(
-        f"SELECT device_id, {', '.join(columns)} FROM interface"  # noqa: S608
+        f"SELECT device_id, {', '.join(columns)} FROM interface"  # noqa: S608  # our own column names
         " WHERE scope = ? AND controller_id = ?",
         [scope, controller_id],
     ).rows:
         one = Interface(**dict(zip(columns, row[1:], strict=True)))
         interfaces.setdefault(row[0], {})[one.ifindex] = one
     rows = store.query(
-        "SELECT device_id, data, missed FROM sighting WHERE scope = ? AND controller_id = ?"
-        " ORDER BY device_id",
+        "SELECT device_id, data, seen_seq, missed FROM sighting"
+        " WHERE scope = ? AND controller_id = ? ORDER BY device_id",
         [scope, controller_id],
     ).rows
     return [
-        Known(device_id, orjson.loads(data), times, interfaces.get(device_id, {}))
-        for device_id, data, times in rows
+        Known(device_id, orjson.loads(data), seq, times, interfaces.get(device_id, {}))
+        for device_id, data, seq, times in rows
     ]
+
+
+def sweep(store: Store, scope: str, sweep_id: str) -> Sweep:
+    """Read how far a sweep is."""
+    rows = store.query(
+        "SELECT attempt, status IN ('finished', 'failed') FROM sweep"
+        " WHERE scope = ? AND sweep_id = ?",
+        [scope, sweep_id],
+    ).rows
+    return Sweep(*rows[0]) if rows else Sweep()
+
+
+def waiting(store: Store, scope: str, controller_id: str, since: datetime) -> bool:
+    """Tell whether a sweep that the controller asked itself for since then is not over yet."""
+    rows = store.query(
+        "SELECT 1 FROM sweep WHERE scope = ? AND controller_id = ? AND trigger_kind != 'demand'"
+        " AND status IN ('requested', 'running') AND requested_at > ? LIMIT 1",
+        [scope, controller_id, since.replace(tzinfo=None)],
+    ).rows
+    return bool(rows)
 
 
 def reporters(
@@ -131,8 +181,11 @@ def reporters(
     ).rows
     return [
         Reporter(
-            row[0], row[1] == "silent", row[3].replace(tzinfo=UTC) if row[3] else None,
-            max(since, row[2].replace(tzinfo=UTC)), heard.get(row[0]),
+            row[0],
+            row[1] == "silent",
+            row[3].replace(tzinfo=UTC) if row[3] else None,
+            max(since, row[2].replace(tzinfo=UTC)),
+            heard.get(row[0]),
         )
         for row in rows
     ]

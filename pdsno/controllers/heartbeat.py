@@ -1,7 +1,7 @@
-"""Heartbeats: signed, on core NATS, never in the log; only falling silent and being heard again are.
+"""Heartbeats: signed, on core NATS, never in the log; only silence, and its end, are in there.
 
-A heartbeat is an envelope around nothing but the sender's name and time, so that nobody keeps a dead
-controller alive in somebody else's name.
+A heartbeat is an envelope around nothing but the sender's name and time, so that nobody keeps a
+dead controller alive in somebody else's name, and a recorded one does not do it twice.
 """
 
 import asyncio
@@ -10,13 +10,17 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import orjson
+import structlog
 
 from pdsno.controllers.seat import Seat
+from projections.errors import NibError
 from streams.clock import from_wire, to_wire, utc_now
 from streams.envelope import MalformedError, mac_of, take_apart, verify_mac
+from streams.errors import LogError
 from streams.keys import KeyFile, Keyring
 from streams.reader import AHEAD, FRESH_FOR
 
+_log = structlog.get_logger()
 SUBJECT = "pdsno-beat"
 
 
@@ -28,8 +32,8 @@ def beat(key: KeyFile, at: datetime) -> bytes:
     return b"pdsno/1 hmac-sha256 " + kid + b" " + mac + b"\n\n" + body
 
 
-def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> str | None:
-    """Return the sender of a heartbeat; None when it is forged, malformed, stale or from the future."""
+def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> tuple[str, datetime] | None:
+    """Return who sent a heartbeat, and when; None when it is forged, malformed or not fresh."""
     try:
         frame = take_apart(raw)
         key = keyring.mac_key(frame.key_id)
@@ -38,11 +42,11 @@ def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> str | None:
         body = orjson.loads(frame.body)
         sent_at = from_wire(body["time"])
         source = str(body["source"])
-    except (MalformedError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    except (MalformedError, KeyError, TypeError, ValueError, AttributeError):
         return None
     fresh = -AHEAD <= at - sent_at <= FRESH_FOR
-    owner = frame.key_id.partition("#")[0] == source and body.get("type") == "heartbeat"
-    return source if fresh and owner else None
+    own = frame.key_id.partition("#")[0] == source and body.get("type") == "heartbeat"
+    return (source, sent_at) if fresh and own else None
 
 
 async def send(seat: Seat, interval_s: float) -> None:
@@ -56,20 +60,48 @@ async def send(seat: Seat, interval_s: float) -> None:
 class Heard:
     """When each controller was heard last, as far as this process knows."""
 
-    def __init__(self) -> None:
-        self.since = utc_now()
+    def __init__(self, patience_s: float) -> None:
+        self.since = utc_now()  # listening without a break
         self.at: dict[str, datetime] = {}
+        self._sent_at: dict[str, datetime] = {}
+        self._patience_s = patience_s
+        self._looked_at = self.since
 
     async def listen(self, seat: Seat, scope: str) -> None:
         """Note heartbeats until cancelled."""
-        async for _, raw in seat.connection.listen(f"{SUBJECT}.{scope}.*"):
-            sender = read_beat(raw, seat.keyring, utc_now())
-            if sender is not None:
-                self.at[sender] = utc_now()
+        seat.connection.on_reconnect.add(self._begin_again)
+        try:
+            async for _, raw in seat.connection.listen(f"{SUBJECT}.{scope}.*"):
+                self.note(raw, seat.keyring, utc_now())
+        finally:
+            seat.connection.on_reconnect.discard(self._begin_again)
+
+    def note(self, raw: bytes, keyring: Keyring, at: datetime) -> None:
+        """Note one heartbeat; a repeated one is none."""
+        found = read_beat(raw, keyring, at)
+        if found is None:
+            return
+        sender, sent_at = found
+        if sender not in self._sent_at or sent_at > self._sent_at[sender]:
+            self._sent_at[sender] = sent_at
+            self.at[sender] = at
+
+    def look(self) -> None:
+        """Say that silence is judged now; after a pause of our own nobody can be called silent."""
+        now = utc_now()
+        if (now - self._looked_at).total_seconds() > self._patience_s:
+            self.since = now
+        self._looked_at = now
+
+    def _begin_again(self) -> None:
+        self.since = utc_now()
 
 
 async def every(interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
-    """Do something again and again until cancelled."""
+    """Do something again and again until cancelled; what the log refuses is done the next time."""
     while True:
         await asyncio.sleep(interval_s)
-        await act()
+        try:
+            await act()
+        except (LogError, NibError) as error:
+            _log.warning("will try again", error=str(error))

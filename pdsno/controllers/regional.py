@@ -14,7 +14,7 @@ from pdsno.controllers import facts
 from pdsno.controllers.heartbeat import Heard, every, send
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
-from pdsno.controllers.verdict import accepted_of, refused_of
+from pdsno.controllers.verdict import Fact, accepted_of, refused_of
 from pdsno.discovery.deciders import device, report
 from streams.catalogue.anomaly import AnomalyFlagged
 from streams.catalogue.device import DeviceSighted, SightingRefused
@@ -33,43 +33,60 @@ class Regional:
     """One region's controller."""
 
     def __init__(self, seat: Seat) -> None:
+        settings = seat.home.settings
         self._seat = seat
-        self._heard = Heard()
-        self._policy = seat.home.settings.sweep
+        self._policy = settings.sweep
+        self._patience_s = settings.heartbeat_s * settings.silent_after
+        self._heard = Heard(self._patience_s)
 
     async def run(self) -> None:
         """Do the controller's work until cancelled."""
-        seat, settings = self._seat, self._seat.home.settings
+        seat, heartbeat_s = self._seat, self._seat.home.settings.heartbeat_s
         reactor = Reactor(seat, seat.scope, "regional-discovery", SUBJECTS, self.decide)
         async with asyncio.TaskGroup() as group:
             group.create_task(seat.follow({seat.scope: EVERYTHING}))
             await seat.admitted()
-            group.create_task(send(seat, settings.heartbeat_s))
+            group.create_task(send(seat, heartbeat_s))
+            await seat.caught_up(seat.scope)
             group.create_task(self._heard.listen(seat, seat.scope))
             group.create_task(reactor.run())
-            group.create_task(every(settings.heartbeat_s / 2, self.watch))
+            group.create_task(every(heartbeat_s / 2, self.watch))
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings and sweeps of the region."""
-        seat = self._seat
-        accepted = accepted_of(seat.store, deliveries)
-        latest = {one.event.device_id: one.id for one in accepted if isinstance(one.event, DeviceSighted)}
-        state = facts.devices(seat.store, seat.scope, list(latest))
-        claimed = facts.claimants(seat.store, seat.scope, list(latest))
-        decisions = []
+        accepted = accepted_of(self._seat.store, deliveries)
+        decisions = self._sightings(accepted)
         for one in accepted:
             match one.event:
-                case DeviceSighted() as event if latest[event.device_id] == one.id:
-                    now = state.get(event.device_id, device.initial(event.device_id))
-                    events = device.decide_sighting(now, event, claimed.get(event.device_id, ()))
                 case SweepCovered() as event:
                     events = self._presence(event)
                 case SweepFinished() as event:
                     events = self._spike(event)
                 case _:
                     continue
-            decisions.append(Decision(one.id, self._new(events), one.correlation))
+            decisions.append(Decision(one.id, events, one.correlation))
         return decisions + self._strangers(deliveries)
+
+    def _sightings(self, accepted: Sequence[Fact]) -> list[Decision]:
+        """Answer, of the sightings of each device, the last."""
+        store, scope = self._seat.store, self._seat.scope
+        latest = {
+            one.event.device_id: (one, one.event)
+            for one in accepted
+            if isinstance(one.event, DeviceSighted)
+        }
+        state = facts.devices(store, scope, list(latest))
+        claimed = facts.claimants(store, scope, list(latest))
+        seen = facts.sightings(store, scope, list(latest))
+        decisions = []
+        for name, (one, event) in latest.items():
+            now = state.get(name, device.initial(name))
+            owner_seq, _ = seen.get((name, now.owner or ""), (0, 0))
+            _, missed = seen.get((name, event.controller_id), (0, 0))
+            known = device.Seen(claimed.get(name, ()), owner_seq > one.seq, missed)
+            events = device.decide_sighting(now, event, known)
+            decisions.append(Decision(one.id, self._new(events), one.correlation))
+        return decisions
 
     def _strangers(self, deliveries: Sequence[Delivery]) -> list[Decision]:
         """Refuse, once a minute for each, controllers that are not admitted."""
@@ -83,20 +100,19 @@ class Regional:
         return list(found.values())
 
     def _presence(self, event: SweepCovered) -> list[Event]:
-        seat = self._seat
-        gone = facts.missed(seat.store, seat.scope, event.controller_id, event.missed)
-        there = facts.devices(seat.store, seat.scope, event.seen)
-        threshold = self._policy.missed_max
-        lost = [e for one in gone for e in device.decide_missed(one, threshold)]
-        return lost + [e for one in there.values() for e in device.decide_seen(one)]
+        store, scope, sweeper = self._seat.store, self._seat.scope, event.controller_id
+        gone = facts.missed(store, scope, sweeper, event.missed)
+        back = facts.returned(store, scope, sweeper, event.seen)
+        lost = [e for one in gone for e in device.decide_missed(one, self._policy.missed_max)]
+        return lost + [e for one in back for e in device.decide_seen(one)]
 
     def _spike(self, event: SweepFinished) -> list[Event]:
         earlier = self._seat.store.query(
-            "SELECT count(*) FROM sweep WHERE scope = ? AND controller_id = ? AND status = 'finished'"
-            " AND sweep_id != ?",
+            "SELECT count(*) FROM sweep WHERE scope = ? AND controller_id = ?"
+            " AND status = 'finished' AND sweep_id != ?",
             [self._seat.scope, event.controller_id, event.sweep_id],
         ).rows[0][0]
-        return report.decide_spike(event, earlier, self._policy.new_devices_max)
+        return self._new(report.decide_spike(event, earlier, self._policy.new_devices_max))
 
     def _new(self, events: list[Event]) -> list[Event]:
         """Leave out findings that are flagged already."""
@@ -108,30 +124,31 @@ class Regional:
 
     async def watch(self) -> None:
         """Look who is overdue and who fell silent."""
-        seat, settings, now = self._seat, self._seat.home.settings, utc_now()
-        patience = timedelta(seconds=settings.heartbeat_s * settings.silent_after)
+        seat, settings, heard, now = self._seat, self._seat.home.settings, self._heard, utc_now()
+        basis = dict(seat.projector.position)
+        heard.look()
         scheduled = {one.id for one in settings.local if one.prefixes}
         interval = timedelta(seconds=settings.sweep.interval_s)
         events: list[Event] = []
-        for one in facts.reporters(
-            seat.store, seat.scope, "local", self._heard.at, self._heard.since
-        ):
-            events += report.decide_silence(one, patience, now)
+        for one in facts.reporters(seat.store, seat.scope, "local", heard.at, heard.since):
+            events += report.decide_silence(one, timedelta(seconds=self._patience_s), now)
             if one.controller_id in scheduled:
                 events += report.decide_overdue(one, interval, settings.sweep.missed_max, now)
-        await emit_once(seat, seat.scope, self._new(events))
+        await emit_once(seat, seat.scope, self._new(events), basis)
 
 
-async def emit_once(seat: Seat, scope: str, events: Sequence[Event]) -> None:
-    """Append what a look at the clock led to; of several copies that look, one writes it."""
+async def emit_once(seat: Seat, scope: str, events: Sequence[Event], basis: dict[str, int]) -> None:
+    """Append what a look at the clock led to; of several copies that look, one writes it.
+
+    `basis` is where the NIB was before the look.
+    """
     for event in events:
         subject = event.subject(scope)
         last = await seat.log.last(scope, subject)
         seq = last.seq if last else 0
-        if seq > seat.projector.position.get(scope, 0):
-            continue        # the subject moved, and this look did not see it: look again later
-        cause = f"{subject}@{seq}"
-        draft = draft_after(cause, event, scope, basis=dict(seat.projector.position))
+        if seq > basis.get(scope, 0):
+            continue  # the subject moved, and this look did not see it: look again later
+        draft = draft_after(f"{subject}@{seq}", event, scope, basis=basis)
         try:
             await seat.emit([draft], {subject: seq})
         except ConflictError:

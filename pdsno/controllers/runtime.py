@@ -1,4 +1,7 @@
-"""One process: a role, signals, an orderly end. With cli/main.py the only place that catches PdsnoError."""
+"""One process: a role, signals, an orderly end.
+
+With cli/main.py the only place that catches PdsnoError.
+"""
 
 import asyncio
 import contextlib
@@ -55,11 +58,26 @@ async def run_role(home: Home, name: str, url: str) -> None:
             await _until_signal(archivist.run, archivist.close)
             return
         seat = await seat_of(home, name, connection)
-        role = parse_controller(name).role
-        work = {"global": Central, "regional": Regional, "local": Edge}[role](seat)
-        await _until_signal(work.run, seat.close)
+        await _until_signal(_work(seat), seat.close)
     finally:
         await connection.close()
+
+
+def _work(seat: Seat) -> Callable[[], Awaitable[None]]:
+    """Find what a controller does; what it needs and lacks is said before it begins."""
+    try:
+        match parse_controller(seat.controller_id).role:
+            case "global":
+                return Central(seat).run
+            case "regional":
+                return Regional(seat).run
+            case "local":
+                return Edge(seat).run
+            case "operator":
+                raise NotFoundError(f"{seat.controller_id} is a person, not a controller")
+    except PdsnoError:
+        seat.close()
+        raise
 
 
 async def seat_of(home: Home, controller_id: str, connection: Connection) -> Seat:
@@ -104,17 +122,23 @@ async def _until_signal(work: Callable[[], Awaitable[None]], close: Callable[[],
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    except* PdsnoError as group:
-        raise _first(group) from group
+    except BaseExceptionGroup as group:
+        error = _first(group)
+        if error is None:
+            raise
+        raise error from group
     finally:
         waiting.cancel()
         await asyncio.to_thread(close)
         _log.info("stopped")
 
 
-def _first(group: BaseExceptionGroup[PdsnoError]) -> PdsnoError:
-    """Pick the first error out of a group of groups."""
-    error: BaseException = group
+def _first(group: BaseExceptionGroup[BaseException]) -> PdsnoError | None:
+    """Pick the first of our errors out of groups of groups; None when there is another in them."""
+    ours, others = group.split(PdsnoError)
+    if others is not None or ours is None:
+        return None
+    error: BaseException = ours
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     assert isinstance(error, PdsnoError)
@@ -129,7 +153,8 @@ def controller_named(home: Home, role: str, region: str | None, controller_id: s
         return NIB
     known = [one for one in home.settings.controllers() if one.startswith(role + ".")]
     fitting = [
-        one for one in known
+        one
+        for one in known
         if (region is None or parse_controller(one).scope == region)
         and (controller_id is None or one == controller_id)
     ]

@@ -1,27 +1,27 @@
 """What every controller sits on: its key, the log, and the NIB it follows."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from pdsno.home import Home
+from projections.errors import NibLockedError
 from projections.projector import Projector
 from projections.store import Store
-from streams.clock import utc_now
 from streams.connection import Connection
-from streams.envelope import Draft, Signer
-from streams.errors import TopologyError
+from streams.envelope import Draft, Sealed, Signer
+from streams.errors import LogUnreachableError, TopologyError
 from streams.jetstream import JetStreamLog
 from streams.keys import KeyFile, Keyring
 from streams.log import BATCH_MAX
 from streams.name import parse_controller, token
 
 _log = structlog.get_logger()
-BATCH = BATCH_MAX // 2
 _BATCH_BYTES = 4 * 1024 * 1024
+_CATCH_UP_S = 3600.0
+_COPIES_MAX = 9
 
 
 @dataclass(slots=True)
@@ -36,7 +36,6 @@ class Seat:
     keyring: Keyring
     store: Store
     projector: Projector
-    started_at: datetime = field(default_factory=utc_now)
 
     @property
     def scope(self) -> str:
@@ -48,39 +47,48 @@ class Seat:
         """The controller's name as a token of a subject."""
         return token(self.controller_id)
 
-    async def emit(self, drafts: Sequence[Draft], expect: Mapping[str, int] | None = None) -> list[int]:
+    async def emit(
+        self, drafts: Sequence[Draft], expect: Mapping[str, int] | None = None
+    ) -> list[int]:
         """Seal and append, as one atomic batch."""
         return await self.log.append(self.signer.seal(list(drafts)), expect)
 
-    async def emit_many(self, drafts: Sequence[Draft]) -> None:
-        """Seal and append any number of events in order, in batches bounded in number and bytes."""
-        batch, size = [], 0
+    def batches(self, drafts: Iterable[Draft]) -> Iterator[list[Sealed]]:
+        """Seal in order, each batch as it is asked for, bounded in number and bytes."""
+        batch: list[Sealed] = []
+        size = 0
         for one in drafts:
             sealed = self.signer.seal([one])[0]
-            if batch and (len(batch) >= BATCH or size + len(sealed.raw) > _BATCH_BYTES):
-                await self.log.append(batch)
+            if batch and (len(batch) >= BATCH_MAX or size + len(sealed.raw) > _BATCH_BYTES):
+                yield batch
                 batch, size = [], 0
             batch.append(sealed)
             size += len(sealed.raw)
-        await self.log.append(batch)
+        if batch:
+            yield batch
 
     async def follow(self, scopes: Mapping[str, Sequence[str]]) -> None:
         """Keep the NIB at the head of these scopes, waiting for streams that are not there yet."""
+        await self.projector.follow(scopes, joined=self._joined)
 
-        async def joined(scope: str) -> None:
-            told = False
-            while True:
-                try:
-                    await self.log.head(scope)
-                except TopologyError:
-                    if not told:
-                        _log.info("waiting for the log", scope=scope)
-                        told = True
-                    await asyncio.sleep(0.2)
-                else:
-                    return
+    async def _joined(self, scope: str) -> None:
+        told = False
+        while True:
+            try:
+                await self.log.head(scope)
+            except (TopologyError, LogUnreachableError) as error:
+                if not told:
+                    _log.info("waiting for the log", scope=scope, why=str(error))
+                    told = True
+                await asyncio.sleep(0.2)
+            else:
+                return
 
-        await self.projector.follow(scopes, joined=joined)
+    async def caught_up(self, *scopes: str) -> None:
+        """Wait until the NIB is where the log is now: decisions begin there, not in the past."""
+        for scope in scopes:
+            head = await self.log.head(scope)
+            await self.projector.reached({scope: head}, within_s=_CATCH_UP_S)
 
     async def admitted(self) -> None:
         """Wait until the log says that this controller's events count."""
@@ -100,12 +108,25 @@ class Seat:
 
 
 async def take_seat(
-    home: Home, controller_id: str, held: Sequence[KeyFile], connection: Connection, *, nib: str = ""
+    home: Home, controller_id: str, held: Sequence[KeyFile], connection: Connection
 ) -> Seat:
     """Open what a controller needs."""
     key = home.controller(controller_id)
     keyring = home.keyring(*held, key)
-    store = Store(home.nib(nib or controller_id), memory_limit=home.settings.nib_memory)
-    log = JetStreamLog(connection)
+    store = _store(home, controller_id)
+    log = JetStreamLog(connection, ack_wait_s=home.settings.ack_wait_s)
     projector = Projector(store, keyring, log)
     return Seat(home, controller_id, connection, log, Signer(key), keyring, store, projector)
+
+
+def _store(home: Home, controller_id: str) -> Store:
+    """Open the controller's NIB; a copy that runs beside it in the same home has another."""
+    for copy in range(1, _COPIES_MAX + 1):
+        name = controller_id if copy == 1 else f"{controller_id}-copy-{copy}"
+        try:
+            return Store(home.nib(name), memory_limit=home.settings.nib_memory)
+        except NibLockedError as error:
+            if copy == _COPIES_MAX:
+                raise
+            _log.warning("another copy of this controller runs here", why=str(error))
+    raise AssertionError("the loop returns or raises")

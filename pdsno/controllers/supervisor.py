@@ -1,7 +1,12 @@
-"""`pdsno up`: the server and every role on one machine, each a process of its own, restarted when it ends."""
+"""`pdsno up`: the server and every role on one machine.
+
+Each role is a process of its own, started again when it ends; all of them end when this one does.
+"""
 
 import asyncio
 import contextlib
+import fcntl
+import functools
 import os
 import signal
 import sys
@@ -14,6 +19,7 @@ from pdsno.controllers.runtime import NIB, path_of
 from pdsno.errors import HomeError
 from pdsno.home import GLOBAL_ID, Home, connect_as_operator
 from projections.nib import RemoteNib
+from streams.errors import PdsnoError
 from streams.server import EmbeddedServer, end_with_parent
 
 _log = structlog.get_logger()
@@ -30,6 +36,7 @@ class Supervisor:
         self._server: EmbeddedServer | None = None
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._claim: int | None = None
         self.url = home.settings.nats_url
 
     def names(self) -> list[str]:
@@ -63,17 +70,24 @@ class Supervisor:
         self._tasks[name] = asyncio.create_task(self._keep(name))
 
     def _take(self) -> None:
-        """Claim the home for this process; HomeError when another runs it."""
+        """Claim the home for this process; HomeError when another runs it.
+
+        The claim is a lock that the kernel drops with the process, however it ends.
+        """
         self._home.run.mkdir(mode=0o700, exist_ok=True)
-        pid = self._home.run / "up.pid"
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            other = int(pid.read_text())
-            if other != os.getpid() and _alive(other):
-                raise HomeError(
-                    f"{self._home.folder} is run by process {other} already",
-                    hint=f"stop it (kill {other}), or use it as it is",
-                )
-        pid.write_text(f"{os.getpid()}\n")
+        claim = os.open(self._home.run / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            other = os.read(claim, 20).decode().strip()
+            os.close(claim)
+            raise HomeError(
+                f"{self._home.folder} is run by process {other} already",
+                hint=f"stop it (kill {other}), or use it as it is",
+            ) from error
+        os.truncate(claim, 0)
+        os.write(claim, f"{os.getpid()}\n".encode())
+        self._claim = claim
 
     async def _keep(self, name: str) -> None:
         pause = 0.2
@@ -81,10 +95,20 @@ class Supervisor:
             started = time.monotonic()
             with path_of(self._home, name).open("ab") as output:
                 child = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "cli.main", "--home", str(self._home.folder),
-                    "run", *_role_of(name), "--url", self.url,
-                    stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL,
-                    preexec_fn=end_with_parent, start_new_session=True,
+                    sys.executable,
+                    "-m",
+                    "cli.main",
+                    "--home",
+                    str(self._home.folder),
+                    "run",
+                    *_role_of(name),
+                    "--url",
+                    self.url,
+                    stdout=output,
+                    stderr=output,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    preexec_fn=functools.partial(end_with_parent, os.getpid()),
+                    start_new_session=True,
                 )
             self._children[name] = child
             (self._home.run / f"{name}.pid").write_text(f"{child.pid}\n")
@@ -103,7 +127,7 @@ class Supervisor:
             wanted = {m.controller_id for m in self._home.roster() if m.role != "global"}
             nib = RemoteNib(connection)
             while time.monotonic() < deadline:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(PdsnoError):
                     rows = await nib.query("SELECT controller_id FROM controller", timeout_s=2)
                     if wanted <= {row[0] for row in rows.rows}:
                         return
@@ -111,29 +135,37 @@ class Supervisor:
         finally:
             await connection.close()
         raise HomeError(
-            "the controllers did not come up within 60 s", hint=f"their output is in {self._home.run}"
+            "the controllers did not come up within 60 s",
+            hint=f"their output is in {self._home.run}",
         )
 
     async def stop(self) -> None:
-        """Stop everything in the order that loses nothing: controllers, the NIB, then the server."""
+        """Stop everything so that nothing is lost: the roles first, the server last."""
+        if self._claim is None:
+            return  # nothing here is ours
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for child in self._children.values():
-            if child.returncode is None:
-                child.send_signal(signal.SIGTERM)
-        for name, child in self._children.items():
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await child.wait()
-            except TimeoutError:
-                _log.error("does not stop; ending it", name=name)
-                child.kill()
-                await child.wait()
+        await asyncio.gather(*(self._end(*one) for one in self._children.items()))
         if self._server is not None:
             await self._server.stop()
         for file in (*self._home.run.glob("*.pid"), self._home.run / "nats.url"):
             file.unlink(missing_ok=True)
+        os.close(self._claim)
+        self._claim = None
+
+    async def _end(self, name: str, child: asyncio.subprocess.Process) -> None:
+        if child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await child.wait()
+        except TimeoutError:
+            _log.error("does not stop; ending it", name=name)
+            child.kill()
+            await child.wait()
 
 
 def _role_of(name: str) -> list[str]:
@@ -141,13 +173,3 @@ def _role_of(name: str) -> list[str]:
         return ["nib"]
     role = name.split(".", 1)[0]
     return [role] if role == "global" else [role, "--id", name]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -162,7 +162,7 @@ class Agent:
             self._know(interfaces=mib.extended(known, names, speeds, aliases))
 
     def _know(self, **found: object) -> None:
-        assert self._report is not None  # noqa: S101  tables are asked for after the identity
+        assert self._report is not None
         self._report = replace(self._report, **found)  # type: ignore[arg-type]
 
     async def _column(

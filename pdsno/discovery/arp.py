@@ -80,5 +80,5 @@ def off_link(
         missing = len(hosts - on_link)
         if missing and not prefix.is_loopback:
             detail = f"{prefix}: {missing} of {len(hosts)} addresses are on no link of this machine"
-            failures.append(ProbeFailure("arp", "NOT_ON_LINK", detail))
+            failures.append(ProbeFailure("arp", "NOT_ON_LINK", detail, prefix=prefix))
     return failures

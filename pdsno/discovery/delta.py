@@ -1,40 +1,46 @@
 """What a sweep says that the log does not know yet. Pure: reports in, events out.
 
 An unchanged device yields nothing; what was seen and what was missed is said part by part
-(`sweep.covered`), so that presence follows from the log. Round-trip times, uptimes and which of ARP and
-ICMP answered are no changes; whether SNMP answers is one. What an agent said stays known while it is silent.
+(`sweep.covered`), so that presence follows from the log.
+
+Changes are facts, identities, addresses, and whether SNMP answers. Round-trip times, uptimes, and
+which of ARP and ICMP answered are none. What a sweep could not see (an address it did not ask, a
+probe that did not work, an agent that fell silent) stays as it was known.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from pdsno.discovery.identity import Group, group, key, rank
-from pdsno.discovery.plan import Probe, SnmpReport, SweepPlan, SweepResult
+from pdsno.discovery.identity import STRONG, Group, by_strength, group, rank, tells
+from pdsno.discovery.memory import FORGET_AFTER, Known, Memory
+from pdsno.discovery.plan import PROBES, InterfaceReport, Probe, SweepPlan, SweepResult
 from pdsno.discovery.prefix import Targets
 from pdsno.discovery.vendor import vendor
 from streams.catalogue.device import Address, DeviceSighted, Identity, Interface, InterfaceSighted
 from streams.catalogue.sweep import SweepCovered
 
-PART = 23                     # a part of a sweep is a /23: its device ids fit one event
-INTERFACES_MAX = 500          # in one event
-FORGET_AFTER = 100            # missed sweeps after which a device is not listed as missed any more
-_FACTS = ("sys_name", "sys_descr", "sys_object_id", "sys_location", "sys_contact", "serial", "vendor")
-_SAID = (*_FACTS, "credential")
+__all__ = ["Delta", "Known", "compare"]
+
+PART = 23  # a part of a sweep is a /23
+INTERFACES_MAX = 500  # in one event
+NAMES_MAX = 1000  # devices in one sweep.covered
+ADDRESSES_MAX = 512  # of one device: a proxy may answer for a whole network
+_STRONG_MAX = 32
+_REPLACED_MAX = 64
+_EVENT_BYTES = 128 * 1024  # of interfaces in one event; the log takes twice that
+_INT32 = range(-(2**31), 2**31)
+_INT63 = range(2**63)
+_FACTS = (
+    *("sys_name", "sys_descr", "sys_object_id", "sys_location", "sys_contact"),
+    *("serial", "vendor"),
+)
+_SAID = (*(fact for fact in _FACTS if fact != "vendor"), "credential")
 _WHOLE = {"NOT_PERMITTED", "NOT_ON_LINK", "NO_ROUTE", "FAILED"}
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What this controller saw of a device before."""
-
-    device_id: str
-    data: Mapping[str, Any]                      # of its last device.sighted
-    missed: int = 0
-    interfaces: Mapping[int, Interface] = field(default_factory=dict)
+_EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,204 +59,235 @@ class Delta:
 
 
 def compare(
-    controller_id: str, sweep_id: str, plan: SweepPlan, result: SweepResult,
-    known: Sequence[Known], observed_at: datetime,
+    controller_id: str,
+    sweep_id: str,
+    plan: SweepPlan,
+    result: SweepResult,
+    known: Sequence[Known],
+    observed_at: datetime,
 ) -> Delta:
     """Compare a sweep with what was known before it."""
-    memory = _Memory(known)
-    seen: dict[str, Group] = {}
-    for one in group(result.hosts):
-        name = memory.name(one)
-        seen[name] = _join(seen[name], one) if name in seen else one
-    sighted, interfaces = [], []
+    who = {"controller_id": controller_id, "sweep_id": sweep_id}
+    comparison = _Comparison(plan, result, Memory(known))
+    memory, seen = comparison.memory, comparison.seen
+    sighted: list[DeviceSighted] = []
+    interfaces: list[InterfaceSighted] = []
     for name, one in seen.items():
+        about = who | {"device_id": name, "observed_at": observed_at}
         before = memory.devices.get(name)
-        event = _sighting(controller_id, sweep_id, observed_at, name, one, before, memory)
-        if event is not None:
-            sighted.append(event)
-        interfaces += _interfaces(controller_id, sweep_id, observed_at, name, one, before)
-    effective = plan.probes - _impaired(result)
-    superseded = memory.superseded(seen)
-    covered = _covered(controller_id, sweep_id, plan, seen, memory, superseded, effective)
-    return Delta(sighted, interfaces, covered, len(seen), sum(len(c.missed) for c in covered))
-
-
-def _impaired(result: SweepResult) -> set[Probe]:
-    return {f.probe for f in result.failures if f.address is None and f.reason in _WHOLE}
-
-
-class _Memory:
-    """What was known, by identity and by address."""
-
-    def __init__(self, known: Sequence[Known]) -> None:
-        self.devices = {one.device_id: one for one in known}
-        self.claims: dict[Identity, str] = {}
-        self.places: dict[str, str] = {}
-        for one in sorted(known, key=lambda k: (-self.strength(k.device_id), -k.missed)):
-            for raw in one.data["identities"]:
-                self.claims[Identity(**raw)] = one.device_id      # the strongest claim stays
-        for one in sorted(known, key=lambda k: -k.missed):
-            for raw in one.data["addresses"]:
-                self.places[raw["address"]] = one.device_id
-
-    def strength(self, device_id: str) -> int:
-        return min(rank(i["kind"]) for i in self.devices[device_id].data["identities"])
-
-    def name(self, one: Group) -> str:
-        """Name the device: as before, unless something stronger is known of it now."""
-        best = one.identities[0]
-        for identity in one.identities:
-            before = self.claims.get(identity)
-            if identity.kind == "address":
-                if best.kind == "address":
-                    before = self.places.get(identity.value)
-                if before is None or best.kind != "address":
-                    continue
-            if before is not None and self.strength(before) <= rank(best.kind):
-                return before
-        return key(best)
-
-    def superseded(self, seen: Mapping[str, Group]) -> set[str]:
-        """List known devices that go on under a stronger name."""
-        gone = set()
-        for name, one in seen.items():
-            if name not in self.devices:
-                for identity in one.identities:
-                    before = self.claims.get(identity)
-                    if before is not None and before != name:
-                        gone.add(before)
-        for device_id, device in self.devices.items():
-            for raw in device.data["identities"]:
-                identity = Identity(**raw)
-                heir = self.claims[identity]
-                if key(identity) == device_id and heir != device_id:
-                    gone.add(device_id)
-        return gone
-
-
-def _join(first: Group, second: Group) -> Group:
-    identities = sorted(
-        {*first.identities, *second.identities}, key=lambda one: (rank(one.kind), one.value)
-    )
-    hosts = tuple(sorted({*first.hosts, *second.hosts}, key=lambda host: host.address))
-    return Group(hosts, tuple(identities), tuple({*first.shared, *second.shared}))
-
-
-def _said(one: Group) -> SnmpReport | None:
-    return next((host.snmp for host in one.hosts if host.snmp is not None), None)
-
-
-def _sighting(
-    controller_id: str, sweep_id: str, observed_at: datetime, name: str, one: Group,
-    before: Known | None, memory: _Memory,
-) -> DeviceSighted | None:
-    said = _said(one)
-    old = before.data if before else {}
-    facts = dict.fromkeys(_SAID) | {fact: old.get(fact) for fact in _SAID}
-    if said is not None:
-        facts |= {fact: getattr(said, fact) for fact in _SAID if fact not in {"vendor", "credential"}}
-        facts["credential"] = said.credential
-    facts["vendor"] = old.get("vendor")
-    if said is not None or not facts["vendor"]:
-        facts["vendor"] = next((v for host in one.hosts if (v := vendor(host))), facts["vendor"])
-    addresses = [Address(address=str(host.address), mac=host.mac) for host in one.hosts]
-    seen_by = sorted({probe for host in one.hosts for probe in host.answered})
-    identities = list(one.identities)
-    if said is None:      # what the agent said of itself stays known while it is silent
-        more = [Identity(**i) for i in old.get("identities", ()) if i["kind"] != "address"]
-        identities = sorted({*identities, *more}, key=lambda i: (rank(i.kind), i.value))
-    replaced = _replaced(name, one, memory)
-    changed = [fact for fact in _FACTS if before and facts[fact] != old.get(fact)]
-    if before:
-        if {a.address: a.mac for a in addresses} != {a["address"]: a["mac"] for a in old["addresses"]}:
-            changed.append("addresses")
-        if ("snmp" in seen_by) != ("snmp" in old["seen_by"]):
-            changed.append("seen_by")
-        if [i for i in identities if i.kind != "address"] != [
-            Identity(**i) for i in old["identities"] if i["kind"] != "address"
-        ]:
-            changed.append("identities")
-        if not changed:
-            return None
-    return DeviceSighted(
-        controller_id=controller_id, device_id=name, sweep_id=sweep_id, observed_at=observed_at,
-        novelty="changed" if before else "new", changed=changed, identities=identities,
-        shared=list(one.shared), replaced=replaced, addresses=addresses, seen_by=seen_by,
-        uptime_s=said.uptime_s if said else None, **facts,
-    )
-
-
-def _replaced(name: str, one: Group, memory: _Memory) -> list[str]:
-    """List other devices, known by more than an address, that had these addresses until now."""
-    if one.identities[0].kind == "address":
-        return []
-    found = set()
-    for host in one.hosts:
-        before = memory.places.get(str(host.address))
-        if before and before != name and memory.strength(before) < rank("address"):
-            claimed = {Identity(**i) for i in memory.devices[before].data["identities"]}
-            if not any(i in claimed and i.kind != "address" for i in one.identities):
-                found.add(before)
-    return sorted(found)
-
-
-def _interfaces(
-    controller_id: str, sweep_id: str, observed_at: datetime, name: str, one: Group,
-    before: Known | None,
-) -> list[InterfaceSighted]:
-    said = _said(one)
-    if said is None:
-        return []
-    now = {i.ifindex: Interface(**{f: getattr(i, f) for f in Interface.model_fields})
-           for i in said.interfaces}
-    old = before.interfaces if before else {}
-    different = [i for index, i in now.items() if old.get(index) != i]
-    gone = [index for index in old if index not in now] if now else []
-    events = []
-    for start in range(0, max(len(different), 1 if gone else 0), INTERFACES_MAX):
-        events.append(InterfaceSighted(
-            controller_id=controller_id, device_id=name, sweep_id=sweep_id, observed_at=observed_at,
-            interfaces=different[start:start + INTERFACES_MAX], gone=gone if start == 0 else [],
-        ))
-    return events
-
-
-def _covered(
-    controller_id: str, sweep_id: str, plan: SweepPlan, seen: Mapping[str, Group], memory: _Memory,
-    superseded: set[str], effective: Iterable[Probe],
-) -> list[SweepCovered]:
-    parts = defaultdict[IPv4Network, tuple[list[str], list[str]]](lambda: ([], []))
-    for prefix in plan.prefixes:
-        for part in _split(prefix):
-            parts[part]    # a part without anybody is covered too
-    for name, one in seen.items():
-        parts[_part(plan, one.hosts[0].address)][0].append(name)
-    targets = Targets.of(plan.prefixes, plan.exclude)
-    for name, device in memory.devices.items():
-        if name in seen or name in superseded or device.missed >= FORGET_AFTER:
-            continue
-        if not set(device.data["seen_by"]) & set(effective):
-            continue
-        places = [IPv4Address(a["address"]) for a in device.data["addresses"]]
-        asked = [at for at in places if int(at) in targets]
-        if asked:
-            parts[_part(plan, asked[0])][1].append(name)
-    return [
+        data = comparison.sighting(name, one, before)
+        if data is not None:
+            sighted.append(DeviceSighted(**about, **data))
+        parts = comparison.interfaces(one, before)
+        interfaces.extend(InterfaceSighted(**about, **part) for part in parts)
+    places = comparison.parts()
+    covered = [
         SweepCovered(
-            controller_id=controller_id, sweep_id=sweep_id, prefix=str(part),
-            seen=sorted(names), missed=sorted(missed),
+            **who,
+            prefix=str(part),
+            seen=names[start : start + NAMES_MAX],
+            missed=gone[start : start + NAMES_MAX],
         )
-        for part, (names, missed) in sorted(parts.items())
+        for part, (names, gone) in sorted(places.items())
+        for start in range(0, max(len(names), len(gone), 1), NAMES_MAX)
     ]
+    return Delta(
+        sighted, interfaces, covered, len(seen), sum(len(gone) for _, gone in places.values())
+    )
 
 
-def _part(plan: SweepPlan, address: IPv4Address) -> IPv4Network:
-    widest = max((p for p in plan.prefixes if address in p), key=lambda p: p.num_addresses)
-    if widest.prefixlen >= PART:
-        return widest
-    return IPv4Network((int(address) & ~((1 << (32 - PART)) - 1), PART))
+class _Comparison:
+    """One sweep beside what was known."""
+
+    def __init__(self, plan: SweepPlan, result: SweepResult, memory: Memory) -> None:
+        self.memory = memory
+        self._plan = plan
+        self._targets = Targets.of(plan.prefixes, plan.exclude)
+        self._common = memory.common()
+        self.seen = memory.name(group(result.hosts, self._common))
+        self._answered = {host.address for host in result.hosts}
+        self._broken = defaultdict[Probe, list[IPv4Network]](list)
+        for one in result.failures:
+            if one.address is None and one.reason in _WHOLE:
+                self._broken[one.probe].append(one.prefix or _EVERYWHERE)
+        self._partial = {one.address for one in result.failures if one.probe == "snmp"} - {None}
+
+    def _works(self, probe: Probe, address: IPv4Address) -> bool:
+        """Tell whether a probe asked this address and could have heard an answer."""
+        plan = self._plan
+        return (
+            probe in plan.probes
+            and (probe != "snmp" or bool(plan.credentials))
+            and int(address) in self._targets
+            and not any(address in prefix for prefix in self._broken[probe])
+        )
+
+    def _asked(self, device: Known) -> list[IPv4Address]:
+        """List the addresses of a device that a probe asked which saw it before."""
+        places = (IPv4Address(raw["address"]) for raw in device.data["addresses"])
+        probes = device.data["seen_by"]
+        return [at for at in places if any(self._works(probe, at) for probe in probes)]
+
+    def sighting(self, name: str, one: Group, before: Known | None) -> dict[str, Any] | None:
+        """Give the data of a sighting; None when there is nothing new."""
+        old: Mapping[str, Any] = before.data if before else {}
+        macs = self._macs(one, before)
+        identities = self._identities(one, before, macs)
+        seen_by = {probe for host in one.hosts for probe in host.answered}
+        places = [host.address for host in one.hosts]
+        for probe in old.get("seen_by", ()):
+            if not any(self._works(probe, at) for at in places):
+                seen_by.add(probe)  # it was not asked
+        data = self._facts(one, old, macs) | {
+            "identities": identities,
+            "shared": list(one.shared[:_STRONG_MAX]),
+            "addresses": [Address(address=str(at), mac=mac) for at, mac in macs.items()],
+            "seen_by": [probe for probe in PROBES if probe in seen_by],
+            "uptime_s": one.said.uptime_s if one.said else None,
+        }
+        changed = _changed(data, old) if before else []
+        if before and not changed:
+            return None
+        data["replaced"] = self._replaced(name, one)
+        return data | {"novelty": "changed" if before else "new", "changed": changed}
+
+    def _macs(self, one: Group, before: Known | None) -> dict[IPv4Address, str | None]:
+        """Give the device's addresses and their MACs, with those that were not asked for now."""
+        old = (
+            {IPv4Address(a["address"]): a["mac"] for a in before.data["addresses"]}
+            if before
+            else {}
+        )
+        now = {
+            host.address: (host.mac or "").lower() or old.get(host.address) for host in one.hosts
+        }
+        asked = set(self._asked(before)) if before else set()
+        kept = {
+            at: mac
+            for at, mac in old.items()
+            if at not in asked | self._answered
+            and self.memory.at(str(at)) == (before and before.device_id)
+        }
+        return dict(sorted((kept | now).items())[:ADDRESSES_MAX])
+
+    def _identities(
+        self, one: Group, before: Known | None, macs: Mapping[IPv4Address, str | None]
+    ) -> list[Identity]:
+        """Give what tells the device: as this sweep saw it, and as known where it could not see."""
+        found = {i for i in one.identities if i.kind in STRONG}
+        old = self.memory.claimed(before.device_id) if before else ()
+        if one.said is None or any(host.address in self._partial for host in one.hosts):
+            unshared = {i for i in old if i.kind in STRONG} - self._common - set(one.shared)
+            found |= unshared
+        found = set(by_strength(found)[:_STRONG_MAX])
+        looked = {host.address for host in one.hosts if host.mac}
+        for at, mac in macs.items():
+            found.add(Identity(kind="address", value=str(at)))
+            if mac and tells(mac):
+                identity = Identity(kind="mac", value=mac)
+                if identity in (one.identities if at in looked else old):
+                    found.add(identity)
+        return by_strength(found)
+
+    def _facts(
+        self, one: Group, old: Mapping[str, Any], macs: Mapping[IPv4Address, str | None]
+    ) -> dict[str, Any]:
+        said = one.said
+        facts = {fact: getattr(said, fact) if said else old.get(fact) for fact in _SAID}
+        if any(host.address in self._partial for host in one.hosts):  # it fell silent half way
+            facts = {fact: old.get(fact) if new is None else new for fact, new in facts.items()}
+        facts["vendor"] = old.get("vendor")
+        if said is not None or not facts["vendor"]:
+            hosts = (replace(host, mac=macs.get(host.address)) for host in one.hosts)
+            facts["vendor"] = next((v for host in hosts if (v := vendor(host))), facts["vendor"])
+        return facts
+
+    def _replaced(self, name: str, one: Group) -> list[str]:
+        """List other devices, known by more than an address, that had these addresses until now."""
+        if one.identities[0].kind == "address":
+            return []
+        mine = {i for i in one.identities if i.kind != "address"}
+        found = {self.memory.at(str(host.address)) for host in one.hosts} - {None, name}
+        return sorted(
+            before
+            for before in found
+            if before is not None
+            and self.memory.strength(before) < rank("address")
+            and mine.isdisjoint(self.memory.claimed(before))
+        )[:_REPLACED_MAX]
+
+    def interfaces(self, one: Group, before: Known | None) -> Iterator[dict[str, Any]]:
+        """Give the interfaces that are new, different or gone, in parts that fit an event."""
+        said = one.said
+        now = (
+            {i.ifindex: _interface(i) for i in said.interfaces if i.ifindex in _INT32}
+            if said
+            else {}
+        )
+        old = before.interfaces if before else {}
+        different = [row for index, row in now.items() if old.get(index) != row]
+        whole = not any(host.address in self._partial for host in one.hosts)
+        gone = sorted(index for index in old if index not in now) if now and whole else []
+        part: list[Interface] = []
+        size = 0
+        for row in different:
+            weight = len(row.model_dump_json().encode())
+            if part and (len(part) == INTERFACES_MAX or size + weight > _EVENT_BYTES):
+                yield {"interfaces": part, "gone": []}
+                part, size = [], 0
+            part.append(row)
+            size += weight
+        if part:
+            yield {"interfaces": part, "gone": []}
+        for start in range(0, len(gone), INTERFACES_MAX):
+            yield {"interfaces": [], "gone": gone[start : start + INTERFACES_MAX]}
+
+    def parts(self) -> dict[IPv4Network, tuple[list[str], list[str]]]:
+        """Give, per part of the sweep, the devices that were seen and those that were missed."""
+        parts = defaultdict[IPv4Network, tuple[list[str], list[str]]](lambda: ([], []))
+        for prefix in self._plan.prefixes:
+            for part in _split(prefix):
+                parts[part]  # a part without anybody is covered too
+        for name, one in sorted(self.seen.items()):
+            parts[self._part(one.hosts[0].address)][0].append(name)
+        superseded = self.memory.superseded(self.seen)
+        for name, device in sorted(self.memory.devices.items()):
+            if name in self.seen or name in superseded or device.missed >= FORGET_AFTER:
+                continue
+            asked = self._asked(device)
+            if asked:
+                parts[self._part(asked[0])][1].append(name)
+        return parts
+
+    def _part(self, address: IPv4Address) -> IPv4Network:
+        around = [prefix for prefix in self._plan.prefixes if address in prefix]
+        widest = max(around, key=lambda prefix: prefix.num_addresses)
+        return widest if widest.prefixlen >= PART else IPv4Network((address, PART), strict=False)
+
+
+def _changed(data: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    """List the fields that differ from the sighting before."""
+    changed = [fact for fact in _FACTS if data[fact] != old.get(fact)]
+    if [one.model_dump() for one in data["addresses"]] != old["addresses"]:
+        changed.append("addresses")
+    if ("snmp" in data["seen_by"]) != ("snmp" in old["seen_by"]):
+        changed.append("seen_by")
+    told = [one.model_dump() for one in data["identities"] if one.kind != "address"]
+    if told != [raw for raw in old["identities"] if raw["kind"] != "address"]:
+        changed.append("identities")
+    return changed
+
+
+def _interface(row: InterfaceReport) -> Interface:
+    """Take an agent's word for an interface, without numbers that IF-MIB does not know."""
+    numbers = {
+        "if_type": row.if_type if row.if_type in _INT32 else None,
+        "mtu": row.mtu if row.mtu in _INT32 else None,
+        "speed_bps": row.speed_bps if row.speed_bps in _INT63 else None,
+    }
+    others = {name: getattr(row, name) for name in Interface.model_fields if name not in numbers}
+    return Interface(**others, **numbers)
 
 
 def _split(prefix: IPv4Network) -> Iterable[IPv4Network]:
     return prefix.subnets(new_prefix=PART) if prefix.prefixlen < PART else (prefix,)
-

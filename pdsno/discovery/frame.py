@@ -88,7 +88,7 @@ class IpFrame:
 
 def fold(total: int) -> int:
     """Finish an Internet checksum from the sum of its 16-bit words (RFC 1071)."""
-    while total > 0xFFFF:  # noqa: PLR2004
+    while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 

@@ -191,7 +191,7 @@ def _element(data: bytes, at: int, tag: int) -> tuple[int, int] | None:
         octets = length & 0x7F
         length = int.from_bytes(data[begin : begin + octets], "big")
         begin += octets
-        if not 1 <= octets <= 4:  # noqa: PLR2004  more would be longer than any datagram
+        if not 1 <= octets <= 4:
             return None
     end = begin + length
     return (begin, end) if end <= len(data) else None

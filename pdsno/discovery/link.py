@@ -66,7 +66,7 @@ def links(targets: Targets) -> list[Link]:
             edges = Targets.under(
                 IPv4Network(edge)
                 for edge in (route.prefix.network_address, route.prefix.broadcast_address)
-                if route.prefix.prefixlen < 31  # noqa: PLR2004  RFC 3021
+                if route.prefix.prefixlen < 31
             )
             spans[route.ifname] = spans.get(route.ifname, Targets()) | (here - edges)
     found = [_link(ifname, here) for ifname, here in spans.items() if here]
@@ -99,7 +99,7 @@ def local_prefixes(text: str) -> list[IPv4Network]:
     for match in _TRIE_LINE.finditer(text):
         if match["address"]:
             address = match["address"]
-        elif address and int(match["length"]) <= 32:  # noqa: PLR2004
+        elif address and int(match["length"]) <= 32:
             found.add(IPv4Network((address, int(match["length"])), strict=False))
     return sorted(found)
 
@@ -128,7 +128,7 @@ def neighbor_entries(text: str) -> Iterator[tuple[int, Neighbor]]:
             kind_number = int(kind, 16)
         except (IndexError, ValueError):
             continue
-        if flags & _ATF_COM and kind_number == _ARPHRD_ETHER and len(mac) == 6 and any(mac):  # noqa: PLR2004
+        if flags & _ATF_COM and kind_number == _ARPHRD_ETHER and len(mac) == 6 and any(mac):
             yield address, Neighbor(mac, bool(flags & _ATF_PERM))
 
 

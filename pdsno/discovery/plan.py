@@ -107,6 +107,7 @@ class ProbeFailure:
     ]
     detail: str
     address: IPv4Address | None = None  # None: the whole probe, not one host
+    prefix: IPv4Network | None = None  # of a whole probe: it failed in this prefix only
 
 
 @dataclass(frozen=True, slots=True)

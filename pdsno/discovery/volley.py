@@ -136,6 +136,7 @@ class Refusals:
                 self._probe,
                 "NO_ROUTE" if number in _NO_ROUTE else "FAILED",
                 f"{prefix}: {len(addresses)} addresses could not be asked: {os.strerror(number)}",
+                prefix=prefix,
             )
             for (prefix, number), addresses in self._count.items()
         ]

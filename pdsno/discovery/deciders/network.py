@@ -8,22 +8,29 @@ from collections.abc import Mapping, Sequence
 
 from streams.catalogue.anomaly import AnomalyFlagged
 from streams.catalogue.device import DeviceSighted
-from streams.event import Event
+
+
+def macs(event: DeviceSighted) -> list[str]:
+    """List the MACs by which a sighted device is told from others."""
+    return sorted({one.value for one in event.identities if one.kind in {"mac", "base_mac"}})
 
 
 def decide(
     event: DeviceSighted, region: str, elsewhere: Mapping[str, Sequence[tuple[str, str]]]
-) -> list[Event]:
+) -> list[AnomalyFlagged]:
     """Flag a MAC that another region has too; `elsewhere` gives (region, device_id) per MAC."""
-    found: list[Event] = []
-    macs = {one.value for one in event.identities if one.kind in {"mac", "base_mac"}}
-    for mac in sorted(macs):
+    found: list[AnomalyFlagged] = []
+    for mac in macs(event):
         for other, device_id in elsewhere.get(mac, ()):
             if other == region:
                 continue
-            pair = "-".join(sorted((region, other)))
-            found.append(AnomalyFlagged(
-                anomaly_id=f"mac-{mac.replace(':', '')}-{pair}", kind="MAC_IN_TWO_REGIONS", about=mac,
-                detail={"regions": sorted((region, other)), "devices": [event.device_id, device_id]},
-            ))
+            both = sorted((region, other))
+            found.append(
+                AnomalyFlagged(
+                    anomaly_id=f"mac-{mac.replace(':', '')}-{'-'.join(both)}",
+                    kind="MAC_IN_TWO_REGIONS",
+                    about=mac,
+                    detail={"regions": list(both), "devices": [event.device_id, device_id]},
+                )
+            )
     return found

@@ -19,22 +19,28 @@ class Reporter:
 
     controller_id: str
     silent: bool
-    last_report_at: datetime | None      # of the last finished sweep
-    since: datetime                      # admitted, or watched from here on: what is later
-    heard_at: datetime | None            # the last heartbeat
+    last_report_at: datetime | None  # of the last finished sweep
+    since: datetime  # admitted, or watched from here on: what is later
+    heard_at: datetime | None  # the last heartbeat
 
 
 def decide_spike(event: SweepFinished, earlier: int, new_max: int) -> list[Event]:
     """Flag more new devices in a sweep than allowed; a first sweep finds everything new."""
     if earlier == 0 or event.new <= new_max:
         return []
-    return [AnomalyFlagged(
-        anomaly_id=f"spike-{event.sweep_id}", kind="NEW_DEVICE_SPIKE", about=event.controller_id,
-        detail={"sweep_id": event.sweep_id, "new": event.new, "allowed": new_max},
-    )]
+    return [
+        AnomalyFlagged(
+            anomaly_id=f"spike-{event.sweep_id}",
+            kind="NEW_DEVICE_SPIKE",
+            about=event.controller_id,
+            detail={"sweep_id": event.sweep_id, "new": event.new, "allowed": new_max},
+        )
+    ]
 
 
-def decide_overdue(one: Reporter, interval: timedelta, missed_max: int, at: datetime) -> list[Event]:
+def decide_overdue(
+    one: Reporter, interval: timedelta, missed_max: int, at: datetime
+) -> list[Event]:
     """Flag a controller whose report is overdue, once for each report that it follows."""
     last = one.last_report_at
     waiting_since = max(last, one.since) if last else one.since
@@ -42,11 +48,17 @@ def decide_overdue(one: Reporter, interval: timedelta, missed_max: int, at: date
         return []
     after = f"{last:%Y%m%dT%H%M%S}" if last else "never"
     name = one.controller_id.replace(".", "-")
-    return [AnomalyFlagged(
-        anomaly_id=f"overdue-{name}-{after}", kind="SWEEP_OVERDUE", about=one.controller_id,
-        detail={"last_report_at": last.isoformat() if last else None,
-                "expected_every_s": interval.total_seconds()},
-    )]
+    return [
+        AnomalyFlagged(
+            anomaly_id=f"overdue-{name}-{after}",
+            kind="SWEEP_OVERDUE",
+            about=one.controller_id,
+            detail={
+                "last_report_at": last.isoformat() if last else None,
+                "expected_every_s": interval.total_seconds(),
+            },
+        )
+    ]
 
 
 def decide_silence(one: Reporter, patience: timedelta, at: datetime) -> list[Event]:

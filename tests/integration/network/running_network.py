@@ -1,4 +1,4 @@
-"""A small network for the tests: agents on loopback, everything of `pdsno up`, and ways to look at it."""
+"""A small network for the tests: agents on loopback, all of `pdsno up`, and ways to look at it."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from projections.nib import RemoteNib
 from streams.catalogue.sweep import SweepRequested
 from streams.connection import Connection
 from streams.envelope import Signer, draft_after
+from streams.errors import PdsnoError
 from streams.event import fresh_id
 from streams.jetstream import JetStreamLog
 
@@ -48,13 +49,13 @@ community = "secret://file/snmp-public"
 
 
 async def eventually(condition, within_s=30.0):
-    """Wait until an async condition gives something true, and return it; say what was seen instead."""
+    """Wait until a condition gives something true, and return it; else say what was seen."""
     deadline = time.monotonic() + within_s
     seen = None
     while time.monotonic() < deadline:
         try:
             seen = await condition()
-        except Exception as error:  # a process may be down just now
+        except (PdsnoError, OSError) as error:  # a process may be down just now
             seen = error
         else:
             if seen:

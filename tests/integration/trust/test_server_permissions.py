@@ -1,4 +1,4 @@
-"""What the server refuses to whoever holds stolen credentials: tried from the outside, on a real server."""
+"""What a real server refuses to whoever holds stolen credentials, tried from the outside."""
 
 import contextlib
 import json

@@ -1,0 +1,149 @@
+"""What a controller saw before, and under which name it goes on. Pure.
+
+A device keeps its name while nothing stronger is known of it. With a stronger identity it begins a
+new record; the weaker one is superseded, and merged by the region (DOMAIN.md 3).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pdsno.discovery.identity import STRONG, Group, by_strength, key, rank
+from streams.catalogue.device import Identity, Interface
+
+FORGET_AFTER = 100  # missed sweeps after which a device is not counted on any more
+_ADDRESS = rank("address")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this controller saw of a device before."""
+
+    device_id: str
+    data: Mapping[str, Any]  # of its last device.sighted
+    seen_seq: int = 0  # where it was seen last
+    missed: int = 0  # sweeps in a row
+    interfaces: Mapping[int, Interface] = field(default_factory=dict)
+
+
+class Memory:
+    """What was known, by identity and by address."""
+
+    def __init__(self, known: Sequence[Known]) -> None:
+        self.devices = {one.device_id: one for one in known}
+        self._identities = {
+            one.device_id: tuple(Identity(**raw) for raw in one.data["identities"]) for one in known
+        }
+        oldest_first = sorted(known, key=lambda one: (one.seen_seq, one.device_id))
+        self._places = {
+            raw["address"]: one.device_id for one in oldest_first for raw in one.data["addresses"]
+        }
+        self._claims: dict[Identity, str] = {}
+        for one in sorted(oldest_first, key=lambda one: -self.strength(one.device_id)):
+            for identity in self._identities[one.device_id]:
+                self._claims[identity] = one.device_id  # the strongest, then the latest claim stays
+
+    def common(self) -> frozenset[Identity]:
+        """List the identities that told nobody apart before: several devices show them."""
+        shown, gone = Counter[Identity](), self.superseded({})
+        for name, one in self.devices.items():
+            if name in gone or one.missed >= FORGET_AFTER:
+                continue
+            shown.update({Identity(**raw) for raw in one.data.get("shared", ())})
+            if self.strength(name) < rank("mac") or one.data["sys_name"]:
+                macs = {raw["mac"] for raw in one.data["addresses"] if raw["mac"]}
+                shown.update(Identity(kind="mac", value=mac) for mac in macs)
+        return frozenset(identity for identity, times in shown.items() if times > 1)
+
+    def strength(self, device_id: str) -> int:
+        """Rank a device by the strongest identity in its last sighting."""
+        return min(rank(one.kind) for one in self._identities[device_id])
+
+    def at(self, address: str) -> str | None:
+        """Tell which device was seen at an address last."""
+        return self._places.get(address)
+
+    def claimed(self, device_id: str) -> tuple[Identity, ...]:
+        """Give the identities of a device's last sighting."""
+        return self._identities[device_id]
+
+    def name(self, groups: Iterable[Group]) -> dict[str, Group]:
+        """Name every device that was seen: as before, or after its strongest identity."""
+        named: dict[str, Group] = {}
+        for one in sorted(groups, key=lambda one: (not self._is_known(one), one.rank)):
+            for name in self._candidates(one):
+                if name not in named:
+                    named[name] = one
+                    break
+                if self._is_part(one, name, named[name]):
+                    named[name] = _join(named[name], one)
+                    break
+        return named
+
+    def superseded(self, named: Mapping[str, Group]) -> set[str]:
+        """List known devices that go on under a stronger name."""
+        strongest: dict[str, int] = {}  # who is named after an identity that these claim
+        for identities in (
+            *(one.identities for one in named.values()),
+            *(self._identities[name] for name in self.devices.keys() - named.keys()),
+        ):
+            best = min(rank(one.kind) for one in identities)
+            for identity in identities:
+                name = key(identity)
+                strongest[name] = min(best, strongest.get(name, best))
+        return {
+            name
+            for name in self.devices.keys() - named.keys()
+            if strongest.get(name, _ADDRESS) < self.strength(name)
+        }
+
+    def _is_known(self, one: Group) -> bool:
+        return one.identities[0] in self._claims
+
+    def _candidates(self, one: Group) -> Iterator[str]:
+        for identity in one.identities:
+            if identity.kind != "address":
+                before = self._claims.get(identity)
+                if before is not None and self._goes_on(one, identity, before):
+                    yield before
+            elif one.identities[0].kind == "address":
+                before = self._places.get(identity.value)
+                if before is not None and self._may_be(one, before):
+                    yield before
+        yield from (key(identity) for identity in one.identities)
+
+    def _goes_on(self, one: Group, identity: Identity, before: str) -> bool:
+        """Tell whether a device that claimed an identity is the one that claims it now."""
+        if self.strength(before) > one.rank:
+            return False
+        if identity.kind in STRONG or one.identities[0].kind not in STRONG:
+            return True
+        # its MAC alone: an agent that changed its identity where it was, or another one behind it
+        return self._overlaps(before, one)
+
+    def _may_be(self, one: Group, before: str) -> bool:
+        """Tell whether who answers at an address, and says nothing of itself, is who was there."""
+        said = one.said
+        if said is None or self.strength(before) == _ADDRESS:
+            return True
+        return bool(said.sys_name == self.devices[before].data["sys_name"])
+
+    def _is_part(self, one: Group, name: str, seen: Group) -> bool:
+        """Tell whether a silent address belongs to a device that is seen elsewhere, unmoved."""
+        if one.said is not None and one.identities[0].kind != "address":
+            return False
+        return name in self.devices and self._overlaps(name, seen) and self._overlaps(name, one)
+
+    def _overlaps(self, name: str, one: Group) -> bool:
+        before = {raw["address"] for raw in self.devices[name].data["addresses"]}
+        return any(str(host.address) in before for host in one.hosts)
+
+
+def _join(first: Group, second: Group) -> Group:
+    hosts = sorted((*first.hosts, *second.hosts), key=lambda host: host.address)
+    return Group(
+        tuple(hosts),
+        tuple(by_strength((*first.identities, *second.identities))),
+        tuple(by_strength((*first.shared, *second.shared))),
+    )
