@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 
-from projections.errors import QueryError
-from projections.store import Rows, Store
+from projections.errors import NibError, QueryError
+from projections.store import Rows, Store, is_broken
 from streams.clock import to_wire
 
 TIMEOUT_S = 30.0
@@ -48,7 +48,13 @@ def run(
     """Run a query; QueryError when it is refused, wrong, too long or too large."""
     check(sql)
     with store.cursor() as cursor:
-        clock = threading.Timer(timeout_s, cursor.interrupt)
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            cursor.interrupt()
+
+        clock = threading.Timer(timeout_s, expire)
         clock.daemon = True
         clock.start()
         try:
@@ -57,6 +63,8 @@ def run(
             columns = [column[0] for column in cursor.description or []]
             rows = cursor.fetchmany(rows_max + 1)
         except duckdb.InterruptException as error:
+            if not expired.is_set():
+                raise NibError("the NIB was closed under the query", hint="ask again") from error
             raise QueryError(
                 f"the query took longer than {timeout_s:g} s", hint="narrow it, or raise --timeout"
             ) from error
@@ -65,6 +73,8 @@ def run(
         except duckdb.PermissionException as error:
             raise QueryError("a query reads the NIB, no files and no network") from error
         except duckdb.Error as error:
+            if is_broken(error):
+                raise
             raise QueryError(_first_line(error)) from error
         finally:
             clock.cancel()

@@ -7,6 +7,7 @@ again, since everything in it comes from the log.
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,12 @@ from streams.reader import (
 )
 
 _log = structlog.get_logger()
+_CLOSE_WITHIN_S = 10.0
+# What keeps us from a file that may well be whole; anything else is a damaged file.
+_OUTSIDE = re.compile(
+    "permission denied|no space|is a directory|read-only|too many open|out of memory|not permitted",
+    re.IGNORECASE,
+)
 _META = """
 CREATE TABLE IF NOT EXISTS nib (fingerprint VARCHAR, duckdb VARCHAR);
 CREATE TABLE IF NOT EXISTS checkpoint (
@@ -83,19 +90,31 @@ class Store:
 
     def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
         self.path = path
-        self._limits = {"memory_limit": memory_limit, "threads": str(threads)}
-        self._lock = threading.RLock()
+        self._limits = {
+            "memory_limit": memory_limit,
+            "threads": str(threads),
+            "preserve_insertion_order": "false",
+            "temp_directory": f"{path}.tmp" if path else "",
+            "max_temp_directory_size": "1GB",  # a query must not take the disk from the log
+        }
+        self._lock = threading.RLock()  # held by who writes
+        self._reading: set[duckdb.DuckDBPyConnection] = set()
+        self._read = threading.Condition()
         self._statements = _Statements()
         self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
         self._connection = self._open()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise self._closed_to_us(str(error)) from error
         connection = self._connect()
         try:
             connection.execute(_META)
             made = connection.execute("SELECT fingerprint, duckdb FROM nib").fetchone()
+            connection.execute("FROM checkpoint").fetchall()
         except duckdb.Error:
             made = ("damaged", "")
         ours = (fingerprint(), duckdb.__version__)
@@ -118,24 +137,32 @@ class Store:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         try:
-            return duckdb.connect(str(self.path or ":memory:"), config=dict(self._limits))
+            return self._attempt()
         except duckdb.Error as error:
-            text = str(error)
-            if "lock" in text.lower():
-                holder = re.search(r"PID (\d+)", text)
+            text = str(error).partition("\n")[0]
+            if "Could not set lock" in text:
+                holder = re.search(r"PID (\d+)", str(error))
                 raise NibLockedError(
                     f"the NIB {self.path} is in use"
                     + (f" by process {holder[1]}" if holder else ""),
                     hint="stop that process, or give this one another home",
                 ) from error
-            if self.path is not None and self.path.exists() and _is_damage(text):
-                _log.warning("the NIB cannot be read and is rebuilt", path=str(self.path), why=text)
-                self._remove_files()
-                return duckdb.connect(str(self.path), config=dict(self._limits))
-            raise NibError(
-                f"the NIB {self.path} cannot be opened: {text}",
-                hint="check the disk and the folder",
-            ) from error
+            if self.path is None or not self.path.is_file() or _OUTSIDE.search(text):
+                raise self._closed_to_us(text) from error
+            _log.warning("the NIB cannot be read and is rebuilt", path=str(self.path), why=text)
+        self._remove_files()
+        try:
+            return self._attempt()
+        except duckdb.Error as error:
+            raise self._closed_to_us(str(error)) from error
+
+    def _attempt(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(self.path or ":memory:"), config=dict(self._limits))
+
+    def _closed_to_us(self, why: str) -> NibError:
+        return NibError(
+            f"the NIB {self.path} cannot be opened: {why}", hint="check the disk and the folder"
+        )
 
     def _remove_files(self) -> None:
         assert self.path is not None
@@ -144,27 +171,56 @@ class Store:
 
     def reset(self) -> None:
         """Throw everything away: the next batch must be the log from its beginning."""
-        with self._lock:
-            self._connection.close()
+        with self._lock, self._read:
+            self._close()
             if self.path is not None:
                 self._remove_files()
             self._folded.clear()
             self._connection = self._open()
 
     def close(self) -> None:
-        """Write everything down and release the file."""
-        with self._lock:
-            self._connection.close()
+        """Write everything down and release the file; queries under way are interrupted."""
+        with self._lock, self._read:
+            self._close()
+
+    def _close(self) -> None:
+        """Close once nobody reads: as long as one does, DuckDB keeps the file."""
+        deadline = time.monotonic() + _CLOSE_WITHIN_S
+        while self._reading and time.monotonic() < deadline:
+            for cursor in self._reading:
+                cursor.interrupt()
+            self._read.wait(0.05)
+        self._connection.close()
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection of its own for one reader."""
-        with self._lock:
-            cursor = self._connection.cursor()
+        """Give a connection of its own for one reader; NibError when the NIB is closed."""
+        with self._read:
+            try:
+                cursor = self._connection.cursor()
+            except duckdb.ConnectionException as error:
+                raise NibError("the NIB is closed", hint="it may be rebuilt: ask again") from error
+            self._reading.add(cursor)
         try:
-            yield cursor
+            with self._usable():
+                yield cursor
         finally:
             cursor.close()
+            with self._read:
+                self._reading.discard(cursor)
+                self._read.notify_all()
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            if is_broken(error):
+                raise NibError(
+                    f"the NIB {self.path} cannot be used: {error}",
+                    hint="check the disk; pdsno nib rebuild makes the NIB anew from the log",
+                ) from error
+            raise
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run one of our own queries."""
@@ -184,7 +240,7 @@ class Store:
     def bind(self, scope: str, created_at: datetime, head: int) -> int:
         """Tie a scope to its log, return where to read on; NibAheadError when they do not fit."""
         created = created_at.astimezone(UTC).replace(tzinfo=None)
-        with self._lock:
+        with self._lock, self._usable():
             self._connection.execute(
                 "INSERT INTO checkpoint VALUES (?, 0, NULL, ?, 0, 0, 0) ON CONFLICT DO NOTHING",
                 [scope, created],
@@ -207,7 +263,7 @@ class Store:
                 f"the NIB has seen {scope}:{seq}, the log ends at {head}", hint=hint
             )
         if bound != created:
-            with self._lock:
+            with self._lock, self._usable():
                 self._connection.execute(
                     "UPDATE checkpoint SET created_at = ? WHERE scope = ?", [created, scope]
                 )
@@ -282,6 +338,12 @@ class Store:
                 connection.execute(one if alone else several)
 
 
+def is_broken(error: duckdb.Error) -> bool:
+    """Tell whether the file is to blame, and not what was asked of it."""
+    kinds = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException)
+    return isinstance(error, kinds) or "corrupt" in str(error).lower()
+
+
 def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
     appender = connection.appender(table)
     appender.append_rows(rows)
@@ -290,16 +352,3 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) 
 
 def _aware(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at else None
-
-
-def _is_damage(text: str) -> bool:
-    telling = (
-        "not a valid DuckDB",
-        "serializ",
-        "version",
-        "corrupt",
-        "checksum",
-        "Could not read",
-        "WAL",
-    )
-    return any(word.lower() in text.lower() for word in telling)

