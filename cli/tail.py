@@ -142,6 +142,9 @@ def _line(row: dict[str, Any], page: render.Page) -> str:
         what = f"{row['verdict'].upper()} {row['reason']}: {row['detail']}"
     place = f"{row['scope']}:{row['seq']}"
     about = row["subject"].removeprefix(f"pdsno.{row['scope']}.")
+    about = about.replace(
+        f".{(row['source'] or '').replace('.', '-')}.", ".", 1
+    )  # it stands before
     text = render.plain(
         f"{render.instant(row['recorded_at'])}  {place:<12}  {row['type'] or '-':<20}"
         f"  {row['source'] or '-':<18}  {about}  {what}"
