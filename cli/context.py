@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from cli.option import say
-from pdsno.errors import HomeError
+from pdsno.errors import HomeError, NotFoundError
 from pdsno.home import Home, connect_as_operator, nats_url
 from projections.nib import LocalNib, Nib, RemoteNib
 from projections.projector import Projector
@@ -123,6 +123,16 @@ def open_export(file: Path, *, damaged: bool = False) -> FileLog:
 def in_order(scopes: Sequence[str]) -> list[str]:
     """Put the global scope first."""
     return sorted(scopes, key=lambda scope: (scope != GLOBAL, scope))
+
+
+def chosen(wanted: Sequence[str] | None, there: Sequence[str]) -> list[str]:
+    """Take the scopes that are wanted, else all; NotFoundError for one that is not there."""
+    for scope in wanted or []:
+        if scope not in there:
+            raise NotFoundError(
+                f"there is no log of {scope}", hint=f"there are {', '.join(there) or 'none'}"
+            )
+    return in_order(wanted or there)
 
 
 async def _warn(file: Path, nib: Nib) -> None:

@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+try:  # loading takes half a second, and Ctrl-C may come within it
+    import typer
 
-from cli import anomaly, controller, device, discover, doctor, log, nib, run, sql, sweep
-from cli.context import Context
-from cli.demo.command import demo
-from pdsno.settings import home_folder
-from streams.errors import PdsnoError
+    from cli import anomaly, controller, device, discover, doctor, log, nib, run, sql, sweep
+    from cli.context import Context
+    from cli.demo.command import demo
+    from pdsno.settings import home_folder
+    from streams.errors import PdsnoError
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 app = typer.Typer(
     name="pdsno",

@@ -34,6 +34,10 @@ LogFile = Annotated[
     Path | None,
     typer.Option("--log", help="Read an export instead of the server.", show_default=False),
 ]
+Scope = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="global or a region; again for more.", show_default=False),
+]
 Region = Annotated[str | None, typer.Option("--region", help="Of this region.", show_default=False)]
 
 

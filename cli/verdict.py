@@ -155,6 +155,13 @@ def envelope(verdict: Verdict) -> dict[str, Any]:
     return found
 
 
+def bare(kind: str) -> str:
+    """Take pdsno. and the version off a type, as people say it."""
+    kind = kind.removeprefix("pdsno.")
+    name, dot, version = kind.rpartition(".")
+    return name if dot and version[:1] == "v" and version[1:].isdecimal() else kind
+
+
 def summary(data: Mapping[str, Any]) -> str:
     """Say an event's data in a few words: what changed, else reasons and numbers."""
     if data.get("novelty") == "new":

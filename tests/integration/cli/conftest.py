@@ -47,9 +47,8 @@ def up(agents, tmp_path_factory):
     home = tmp_path_factory.mktemp("live") / "home"
     assert pdsno(home, "init").code == 0
     settings = home / "pdsno.toml"
-    settings.write_text(
-        settings.read_text().replace("[sweep]", f"[sweep]\nsnmp_port = {agents[0]}")
-    )
+    port = f"[sweep]\nsnmp_port = {agents[0]}\ndeadline_s = 0.5"
+    settings.write_text(settings.read_text().replace("[sweep]", port))
     said = home.parent / "up.err"
     with said.open("w") as output:
         child = start(home, "up", "--port", "0", output=output)

@@ -1,0 +1,120 @@
+"""What people say about a device: pdsno device split, quarantine, release."""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from cli import option
+from cli.context import Context, given
+from cli.record import Status, Which, by_id, find
+from pdsno.errors import NotApplicableError
+from projections.nib import RemoteNib
+from streams.catalogue.device import DeviceQuarantined, DeviceReleased, DeviceSplit
+from streams.envelope import Signer, draft
+from streams.errors import ConflictError
+from streams.event import Event
+from streams.jetstream import JetStreamLog
+from streams.log import Log
+from streams.name import token
+
+_TRIES = 3
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stays in the log.")]
+
+
+def split(
+    context: typer.Context, which: Which, reason: Reason, region: option.Region = None
+) -> None:
+    """Undo a merge: the record stands for itself again, and is not merged by itself any more.
+
+    Example: pdsno device split mac-aa-bb-cc-00-11-22 --reason 'a shared virtual MAC'
+    """
+    _decide(context, which, region, lambda d: _split(d, reason))
+
+
+def quarantine(
+    context: typer.Context, which: Which, reason: Reason, region: option.Region = None
+) -> None:
+    """Keep automation off a device until somebody releases it.
+
+    Example: pdsno device quarantine hq-acc-2 --reason 'rogue configuration, see NOC-112'
+    """
+    _decide(context, which, region, lambda d: _quarantine(d, reason))
+
+
+def release(
+    context: typer.Context, which: Which, reason: Reason, region: option.Region = None
+) -> None:
+    """Release a quarantined device.
+
+    Example: pdsno device release hq-acc-2 --reason 'reinstalled'
+    """
+    _decide(context, which, region, lambda d: _release(d, reason))
+
+
+def _split(device: dict[str, Any], reason: str) -> Event:
+    if not device["merged_into"]:
+        parts = ", ".join(device["merged"])
+        raise NotApplicableError(
+            f"{device['device_id']} is not merged into another device",
+            hint=f"of it are: {parts}; split one of those" if parts else "nothing to split",
+        )
+    return DeviceSplit(device_id=device["device_id"], reason=reason)
+
+
+def _quarantine(device: dict[str, Any], reason: str) -> Event:
+    _standing(device)
+    if device["status"] == Status.QUARANTINED:
+        raise NotApplicableError(
+            f"{device['device_id']} is quarantined already",
+            hint=f"pdsno device show {device['device_id']}",
+        )
+    return DeviceQuarantined(device_id=device["device_id"], reason=reason)
+
+
+def _release(device: dict[str, Any], reason: str) -> Event:
+    _standing(device)
+    if device["status"] != Status.QUARANTINED:
+        raise NotApplicableError(
+            f"{device['device_id']} is not quarantined: it is {device['status']}"
+        )
+    return DeviceReleased(device_id=device["device_id"], reason=reason)
+
+
+def _standing(device: dict[str, Any]) -> None:
+    if device["merged_into"]:
+        raise NotApplicableError(
+            f"{device['device_id']} is a record of {device['merged_into']}",
+            hint=f"name that device, or undo it: pdsno device split {device['device_id']}",
+        )
+
+
+def _decide(context: typer.Context, which: str, region: str | None, decide: Any) -> None:
+    found = given(context)
+    if not (context.params.get("reason") or "").strip():
+        raise typer.BadParameter("--reason is empty")
+    event, where = asyncio.run(_append(found, which, region, decide))
+    option.say(f"{event.declared.name}: {where}")
+
+
+async def _append(found: Context, which: str, region: str | None, decide: Any) -> tuple[Event, str]:
+    """Decide on what the log says of the device now, and append in the operator's name."""
+    async with found.connection() as connection:
+        log: Log = JetStreamLog(connection)
+        nib = RemoteNib(connection)
+        scope, device_id = await find(nib, which, region)
+        signer = Signer(found.home.operator(scope))
+        for attempt in range(1, _TRIES + 1):
+            subject = f"pdsno.{scope}.device.{token(device_id)}"
+            last = await log.last(scope, subject)
+            seq = last.seq if last else 0
+            event = decide(await by_id(nib, scope, device_id, {scope: seq}))
+            try:
+                done = (await log.append(signer.seal([draft(event, scope)]), {subject: seq}))[0]
+            except ConflictError:
+                if attempt == _TRIES:
+                    raise
+                continue
+            await nib.query("SELECT 1", wait_for={scope: done})
+            return event, f"{device_id} ({scope}:{done})"
+    raise AssertionError("the loop returns or raises")

@@ -1,0 +1,205 @@
+"""pdsno log check: every event verified, and where something is wrong."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import option, render, verdict
+from cli.context import Context, chosen, given, open_export
+from cli.render import Column, Format
+from pdsno.errors import LogCheckError
+from streams.keys import Keyring
+from streams.name import parse_controller
+from streams.reader import Admission, Reader, Rejected, Verdict
+
+_PROBLEMS_MAX = 10_000
+_SHOWN_MAX = 100
+
+
+@dataclass(slots=True)
+class _Check:
+    scope: str
+    first: int = 0
+    last: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+
+    def row(self) -> dict[str, Any]:
+        """Write the sums of a scope."""
+        bad = self.found["rejected"] + self.found["gap"]
+        return {
+            "scope": self.scope,
+            "first": self.first,
+            "last": self.last,
+            "accepted": self.found["accepted"],
+            "rejected": self.found["rejected"],
+            "unverifiable": self.found["unverifiable"],
+            "gaps": self.found["gap"],
+            "verdict": "wrong" if bad else "ok",
+        }
+
+
+_SUMS = (
+    Column("scope"),
+    Column("first", kind="number"),
+    Column("last", kind="number"),
+    Column("accepted", kind="number"),
+    Column("rejected", kind="number"),
+    Column("unverifiable", kind="number"),
+    Column("gaps", kind="number"),
+    Column("verdict", kind="status"),
+)
+_PROBLEMS = (
+    Column("place"),
+    Column("problem"),
+    Column("type", rank=2),
+    Column("source", rank=1),
+    Column("recorded_at", "time", "instant", rank=3),
+    Column("detail"),
+)
+
+
+def check(
+    context: typer.Context,
+    scope: option.Scope = None,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial", help="The export begins in the middle; the roster says who was admitted."
+        ),
+    ] = False,
+    form: option.Form = Format.TABLE,
+    log: option.LogFile = None,
+) -> None:
+    """Verify every event with the keys of this home; say where something is wrong.
+
+    Ends with exit code 12 when an event does not count, a sequence is missing, or the file is
+    damaged.
+
+    Example: pdsno log check --log audit.log
+    """
+    found = given(context)
+    begun = time.monotonic()
+    sums, problems, more = asyncio.run(_check(found, scope, log, partial=partial))
+    took = time.monotonic() - begun
+    _report(sums, problems, more, form)
+    events = sum(s["accepted"] + s["rejected"] + s["unverifiable"] for s in sums)
+    where = log or "the log"
+    option.say(f"{events:,} events in {took:.1f} s ({events / max(took, 1e-3):,.0f} a second)")
+    unknown = sum(s["unverifiable"] for s in sums)
+    if unknown:
+        option.say(f"{unknown:,} events could not be verified: this home holds no key for them")
+    if problems:
+        first = problems[0]
+        raise LogCheckError(
+            f"{where}: {_count(len(problems) + more)} at {first['place']}:"
+            f" {first['problem']}: {first['detail']}",
+            hint="what does not count is folded nowhere; pdsno log show SCOPE:SEQ shows it whole",
+        )
+
+
+def _count(problems: int) -> str:
+    return "one problem," if problems == 1 else f"{problems:,} problems, the first"
+
+
+def _report(
+    sums: list[dict[str, Any]], problems: list[dict[str, Any]], more: int, form: Format
+) -> None:
+    page = option.page()
+    if form is Format.JSON:
+        option.out(render.one({"scopes": sums, "problems": problems, "more": more}))
+    elif form is not Format.TABLE:
+        option.out(render.render(problems, _PROBLEMS, form, page))
+    else:
+        option.out(render.table(sums, _SUMS, page))
+        if problems:
+            option.out("\n" + render.table(problems[:_SHOWN_MAX], _PROBLEMS, page))
+        if len(problems) + more > _SHOWN_MAX:
+            option.say(f"and {len(problems) + more - _SHOWN_MAX:,} more")
+
+
+async def _check(
+    found: Context, scopes: Sequence[str] | None, file: Path | None, *, partial: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    keyring, problems, sums, more = found.keyring(file), list[dict[str, Any]](), [], 0
+    if file is not None:
+        damage = open_export(file, damaged=True).damage
+        if damage is not None:
+            problems.append(_problem(str(file), "DAMAGED", str(damage)))
+    async with found.log(file, damaged=True) as (log, there):
+        wanted = chosen(scopes, there)
+        total = sum([await log.head(s) for s in wanted])
+        with option.progress("verifying", total) as advance:
+            for scope in wanted:
+                one = _Check(scope)
+                reader = _reader(found, keyring, scope, partial=partial)
+                async for batch in verdict.judged(log, reader, scope):
+                    for item in batch:
+                        wrong = _look(one, item, partial=partial)
+                        room = _PROBLEMS_MAX - len(problems)
+                        problems += wrong[:room]
+                        more += len(wrong[room:]) if room < len(wrong) else 0
+                    advance(len(batch))
+                sums.append(one.row())
+    return sums, problems, more
+
+
+def _reader(found: Context, keyring: Keyring, scope: str, *, partial: bool) -> Reader:
+    reader = Reader(keyring)
+    if partial:
+        reader.restore(
+            [
+                Admission(scope, member.controller_id, member.public_key, member.key_id)
+                for member in found.home.roster()
+                if parse_controller(member.controller_id).scope == scope and member.role != "global"
+            ],
+            [],
+        )
+    return reader
+
+
+def _look(one: _Check, item: Verdict, *, partial: bool) -> list[dict[str, Any]]:
+    """Add an event to the sums of its scope; return what is wrong with it and before it."""
+    found, recorded = [], item.recorded
+    expected = one.last + 1
+    begins = one.last == 0
+    if recorded.seq != expected and not (begins and partial):
+        one.found["gap"] += 1
+        found.append(
+            _problem(
+                f"{one.scope}:{expected}",
+                "GAP",
+                f"{one.scope}:{expected} to {one.scope}:{recorded.seq - 1} is missing"
+                + ("; --partial if it was exported with --after" if begins else ""),
+            )
+        )
+    one.first = one.first or recorded.seq
+    one.last = recorded.seq
+    row = verdict.row(item)
+    one.found[row["verdict"]] += 1
+    if isinstance(item, Rejected):
+        found.append(
+            _problem(f"{one.scope}:{recorded.seq}", item.reason, item.detail)
+            | {
+                "type": item.type,
+                "source": item.source,
+                "recorded_at": row["recorded_at"],
+            }
+        )
+    return found
+
+
+def _problem(place: str, problem: str, detail: str) -> dict[str, Any]:
+    return {
+        "place": place,
+        "problem": problem,
+        "type": None,
+        "source": None,
+        "recorded_at": None,
+        "detail": detail,
+    }
