@@ -1,9 +1,10 @@
-"""What the server itself enforces: operator mode, one account, a scoped signing key per role and scope.
+"""What the server itself enforces: operator mode, and a scoped signing key per role and scope.
 
-The tree of who may publish what is the tree of the keys (DESIGN.md 4), told to the server as JWTs that it
-checks without asking us: an operator signs an account; the account names scoped signing keys, each with the
-one template of permissions that any user signed by it has; a user's credentials are signed by the key of
-its role and scope. A stolen signing key of a region makes users of that region only, whatever they ask for.
+The tree of who may publish what is the tree of the keys (DESIGN.md 4), told to the server as JWTs
+that it checks without asking us: an operator signs an account; the account names scoped signing
+keys, each with the one template of permissions that any user signed by it has; a user's
+credentials are signed by the key of its role and scope. A stolen signing key of a region makes
+users of that region only, whatever they ask for.
 
 Only what a role writes is bound here; that it is also true, the reader checks (streams/reader.py).
 """
@@ -72,7 +73,7 @@ def signing_name(role: str, scope: str) -> str:
 
 
 def template(role: str, scope: str) -> dict[str, Any]:
-    """Say what users of a role in a scope may publish and subscribe to; `{{name()}}` is the user's name."""
+    """Say what users of a role in a scope may publish and hear; `{{name()}}` is the user's name."""
     publish = ["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.*"]
     publish += ["$JS.API.CONSUMER.CREATE.*.>", "$JS.API.CONSUMER.MSG.NEXT.*.*"]
     publish += ["$JS.API.CONSUMER.DELETE.*.*", "$JS.ACK.>", "pdsno-nib.query"]
@@ -82,7 +83,7 @@ def template(role: str, scope: str) -> dict[str, Any]:
             publish += ["pdsno.>", f"{PARKED_SUBJECT}.>", "$JS.API.STREAM.CREATE.*"]
             subscribe += ["pdsno-beat.>"]
         case "regional":
-            # what an LC alone may write stays its own: sightings and sweeps are not the region's to make
+            # sightings stay with their local controller: they are not the region's to make
             publish += [
                 f"pdsno.{scope}.{noun}.>"
                 for noun in ("controller", "device", "anomaly", "refusal", "sweep")

@@ -122,7 +122,7 @@ def _complain(error: PdsnoError) -> None:
 
 def main() -> int:
     """Run from the command line; the exit code is that of what went wrong."""
-    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and its one argument
+    if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m cli.demo.agents FILE\n")
         return 2
     try:

@@ -233,7 +233,7 @@ MOMENTS = {"now": NOW, "later": LATER}
 
 def main() -> int:
     """Print one moment of the network as JSON."""
-    if len(sys.argv) != 2 or sys.argv[1] not in MOMENTS:  # noqa: PLR2004 - one argument
+    if len(sys.argv) != 2 or sys.argv[1] not in MOMENTS:
         sys.stderr.write("usage: python -m cli.demo.inventory now|later\n")
         return 2
     sys.stdout.write(MOMENTS[sys.argv[1]].model_dump_json(indent=1) + "\n")

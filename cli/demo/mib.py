@@ -65,7 +65,7 @@ class Mib:
 
     def set(self, oid: Oid, text: bytes) -> None:
         """Give a writable object another value."""
-        assert oid in WRITABLE  # noqa: S101 - the agent has refused all others
+        assert oid in WRITABLE
         self._objects[oid] = v2c.OctetString(text)
         self._encoded.pop(oid, None)
 
@@ -88,7 +88,7 @@ def varbind(oid: Oid, value: Value) -> bytes:
 def tlv(tag: int, content: bytes) -> bytes:
     """Put a tag and a length (BER, definite) before a content."""
     size = len(content)
-    if size < 0x80:  # noqa: PLR2004 - the short form of X.690, 8.1.3.4
+    if size < 0x80:
         return bytes((tag, size)) + content
     octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(octets))) + octets + content

@@ -1,7 +1,7 @@
 """A small network of namespaces for the demo: hosts with MACs of their own, for ARP to find.
 
-Everything lives in one namespace that the demo moves into, with one more namespace per host behind a
-bridge: nothing of the machine's own network is touched, and no packet can leave.
+Everything lives in one namespace that the demo moves into, with one more namespace per host behind
+a bridge: nothing of the machine's own network is touched, and no packet can leave.
 """
 
 import contextlib

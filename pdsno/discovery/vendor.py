@@ -16,7 +16,7 @@ _GROUP, _LOCAL = 0x01, 0x02  # of the first octet (IEEE 802): an address without
 
 
 def vendor(host: HostReport) -> str | None:
-    """Say who made a host: as the agent says, else as one of its MACs says, else the bare number."""
+    """Say who made a host: as the agent says, else one of its MACs, else the bare number."""
     said = vendor_by_object_id(host.snmp.sys_object_id) if host.snmp else None
     if said is not None and not said.startswith("enterprise "):
         return said

@@ -1,8 +1,8 @@
 """Append signed and durable, beside the same events unsigned: rates, and their ratio, in one run.
 
 Both write to the same kind of stream on a server that flushes every batch to disk, in atomic
-batches of 1000, two under way at once. `unsigned` builds the same body and no signature; `stored bytes`
-sends bytes that were made before the clock started.
+batches of 1000, two under way at once. `unsigned` builds the same body and no signature;
+`stored bytes` sends bytes that were made before the clock started.
 """
 
 import asyncio
