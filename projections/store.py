@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import structlog
 
-from projections.batch import DEFINITION, ONE_ROW, Batch, Row
+from projections.batch import ARRIVED, ONE, SEVERAL, Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
 from projections.table import fingerprint, tables
 from streams.reader import (
@@ -71,8 +71,7 @@ class _Statements:
     """What every batch runs, parsed once: parsing takes a third of a small fold's time."""
 
     def __init__(self) -> None:
-        self.batch = _parsed(DEFINITION)
-        self.one_row = _parsed(ONE_ROW)
+        self.arrived, self.several, self.one = _parsed(ARRIVED), _parsed(SEVERAL), _parsed(ONE)
         self.folds = [
             (fold, _parsed(fold.sql), _parsed(fold.alone))
             for table in tables()
@@ -94,6 +93,8 @@ class Store:
             "memory_limit": memory_limit,
             "threads": str(threads),
             "preserve_insertion_order": "false",
+            # A checkpoint writes the last row group of `event` anew: about one per 120,000 events.
+            "checkpoint_threshold": "128MB",
             "temp_directory": f"{path}.tmp" if path else "",
             "max_temp_directory_size": "1GB",  # a query must not take the disk from the log
         }
@@ -127,7 +128,6 @@ class Store:
             made = None
         with contextlib.suppress(duckdb.Error):
             self.path and self.path.chmod(0o600)  # type: ignore[func-returns-value]
-        connection.execute(DEFINITION)
         for table in tables():
             connection.execute(table.definition)
         if made is None:
@@ -327,13 +327,15 @@ class Store:
                 raise
 
     def _fold(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-        connection.execute(self._statements.batch)
+        statements = self._statements
         alone = len(batch.accepted) == 1
         if alone:
-            connection.execute(self._statements.one_row, batch.accepted[0])
+            connection.execute(statements.one, batch.accepted[0])
         else:
-            _append(connection, "batch", batch.accepted)
-        for fold, several, one in self._statements.folds:
+            connection.execute(statements.arrived)
+            _append(connection, "arrived", batch.accepted)
+            connection.execute(statements.several)
+        for fold, several, one in statements.folds:
             if fold.wants(batch.types):
                 connection.execute(one if alone else several)
 
@@ -344,7 +346,7 @@ def is_broken(error: duckdb.Error) -> bool:
     return isinstance(error, kinds) or "corrupt" in str(error).lower()
 
 
-def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
     appender = connection.appender(table)
     appender.append_rows(rows)
     appender.flush()
