@@ -89,11 +89,7 @@ def covered(first: int, turn: int) -> SweepCovered:
 
 
 def history(count: int) -> Iterator[Event]:
-<<<<<<< HEAD
-    """Tell what a region says: of ten events eight sightings, two of interfaces; and sweeps."""
-=======
     """Tell what a region says: of ten events eight sightings, two of interfaces, and sweeps."""
->>>>>>> nib
     chance = random.Random(7)  # noqa: S311  # the same history on every run
     for n in range(count):
         number, turn = chance.randrange(DEVICES), n // DEVICES

@@ -93,11 +93,7 @@ def test_other_ways_to_read_are_allowed(store, sql):
         "EXPLAIN ANALYZE DELETE FROM device",
         "SELECT 1; SELECT 2",
         "SELECT 1; DROP TABLE device",
-<<<<<<< HEAD
-        "WITH x AS (INSERT INTO anomaly SELECT '', '', '', '', '{}', now(), 1 RETURNING 1) FROM x",
-=======
         "WITH x AS (INSERT INTO identity SELECT 'a', 'b', 'c', 'd', 1 RETURNING *) FROM x",
->>>>>>> nib
         "WITH x AS (DELETE FROM device RETURNING *) SELECT * FROM x",
         "WITH x AS (UPDATE device SET presence = 'x' RETURNING *) SELECT * FROM x",
         "SELECT * FROM read_csv('/etc/passwd')",
@@ -147,11 +143,7 @@ def test_an_error_is_one_line(store):
             id="a join without end",
         ),
         pytest.param(
-<<<<<<< HEAD
-            "WITH RECURSIVE x AS (SELECT 1 n UNION ALL SELECT n + 1 FROM x) SELECT max(n) FROM x",
-=======
             "WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM x) FROM x",
->>>>>>> nib
             id="a recursion without end",
         ),
         pytest.param("SELECT * FROM range(1000000000000)", id="rows without end"),
