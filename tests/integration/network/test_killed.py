@@ -102,13 +102,15 @@ async def test_up_killed_with_all_it_runs_goes_on_where_it_was(tmp_path):
     async def up():
         return url.exists() and b"next, in another shell" in (tmp_path / "up.log").read_bytes()
 
-    await eventually(up, 60)
-    network = Network(home, type("Up", (), {"url": url.read_text().strip()})())
-    before = await network.digest()
-    below = [int(file.read_text()) for file in home.run.glob("*.pid")]
-    assert len(below) >= len(Supervisor(home).names())
-    child.kill()
-    await child.wait()
+    try:
+        await eventually(up, 60)
+        network = Network(home, type("Up", (), {"url": url.read_text().strip()})())
+        before = await network.digest()
+        below = [int(file.read_text()) for file in home.run.glob("*.pid")]
+        assert len(below) >= len(Supervisor(home).names())
+    finally:
+        child.kill()
+        await child.wait()
 
     async def gone():
         return not any(_lives(pid) for pid in below)
