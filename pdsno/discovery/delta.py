@@ -9,31 +9,28 @@ probe that did not work, an agent that fell silent) stays as it was known.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from pdsno.discovery import interface
 from pdsno.discovery.identity import STRONG, Group, by_strength, group, rank, tells
 from pdsno.discovery.memory import FORGET_AFTER, Known, Memory
-from pdsno.discovery.plan import PROBES, InterfaceReport, Probe, SweepPlan, SweepResult
+from pdsno.discovery.plan import PROBES, Probe, SweepPlan, SweepResult
 from pdsno.discovery.prefix import Targets
 from pdsno.discovery.vendor import vendor
-from streams.catalogue.device import Address, DeviceSighted, Identity, Interface, InterfaceSighted
+from streams.catalogue.device import Address, DeviceSighted, Identity, InterfaceSighted
 from streams.catalogue.sweep import SweepCovered
 
 __all__ = ["Delta", "Known", "compare"]
 
 PART = 23  # a part of a sweep is a /23
-INTERFACES_MAX = 500  # in one event
 NAMES_MAX = 1000  # devices in one sweep.covered
 ADDRESSES_MAX = 512  # of one device: a proxy may answer for a whole network
 _STRONG_MAX = 32
 _REPLACED_MAX = 64
-_EVENT_BYTES = 128 * 1024  # of interfaces in one event; the log takes twice that
-_INT32 = range(-(2**31), 2**31)
-_INT63 = range(2**63)
 _FACTS = (
     *("sys_name", "sys_descr", "sys_object_id", "sys_location", "sys_contact"),
     *("serial", "vendor"),
@@ -78,8 +75,9 @@ def compare(
         data = comparison.sighting(name, one, before)
         if data is not None:
             sighted.append(DeviceSighted(**about, **data))
-        parts = comparison.interfaces(one, before)
-        interfaces.extend(InterfaceSighted(**about, **part) for part in parts)
+        old = before.interfaces if before else {}
+        news = interface.changes(one.said, old, whole=not comparison.silent(one))
+        interfaces.extend(InterfaceSighted(**about, **part) for part in news)
     places = comparison.parts()
     covered = [
         SweepCovered(
@@ -105,6 +103,7 @@ class _Comparison:
         self._targets = Targets.of(plan.prefixes, plan.exclude)
         self._common = memory.common()
         self.seen = memory.name(group(result.hosts, self._common))
+        self._claimed = {i for one in self.seen.values() for i in (*one.identities, *one.shared)}
         self._answered = {host.address for host in result.hosts}
         self._broken = defaultdict[Probe, list[IPv4Network]](list)
         for one in result.failures:
@@ -122,10 +121,10 @@ class _Comparison:
             and not any(address in prefix for prefix in self._broken[probe])
         )
 
-    def _asked(self, device: Known) -> list[IPv4Address]:
-        """List the addresses of a device that a probe asked which saw it before."""
+    def _asked(self, device: Known, now: Collection[Probe] = ()) -> list[IPv4Address]:
+        """List the addresses of a device that a probe asked which saw it before, or sees it now."""
         places = (IPv4Address(raw["address"]) for raw in device.data["addresses"])
-        probes = device.data["seen_by"]
+        probes = {*device.data["seen_by"], *now}
         return [at for at in places if any(self._works(probe, at) for probe in probes)]
 
     def sighting(self, name: str, one: Group, before: Known | None) -> dict[str, Any] | None:
@@ -140,7 +139,7 @@ class _Comparison:
                 seen_by.add(probe)  # it was not asked
         data = self._facts(one, old, macs) | {
             "identities": identities,
-            "shared": list(one.shared[:_STRONG_MAX]),
+            "shared": self._shared(one, old)[:_STRONG_MAX],
             "addresses": [Address(address=str(at), mac=mac) for at, mac in macs.items()],
             "seen_by": [probe for probe in PROBES if probe in seen_by],
             "uptime_s": one.said.uptime_s if one.said else None,
@@ -151,24 +150,41 @@ class _Comparison:
         data["replaced"] = self._replaced(name, one)
         return data | {"novelty": "changed" if before else "new", "changed": changed}
 
+    def _shared(self, one: Group, old: Mapping[str, Any]) -> list[Identity]:
+        """Give what the device shows and others too; a silent agent still has it."""
+        kept = [Identity(**raw) for raw in old.get("shared", ())] if self.silent(one) else []
+        return by_strength((*one.shared, *kept))
+
+    def silent(self, one: Group) -> bool:
+        """Tell whether the device's agent did not say all that it might."""
+        return one.said is None or any(host.address in self._partial for host in one.hosts)
+
     def _macs(self, one: Group, before: Known | None) -> dict[IPv4Address, str | None]:
         """Give the device's addresses and their MACs, with those that were not asked for now."""
-        old = (
-            {IPv4Address(a["address"]): a["mac"] for a in before.data["addresses"]}
-            if before
-            else {}
-        )
-        now = {
-            host.address: (host.mac or "").lower() or old.get(host.address) for host in one.hosts
+        if before is None:
+            return self._bounded({host.address: (host.mac or "").lower() for host in one.hosts})
+        old = {
+            IPv4Address(raw["address"]): self._unclaimed(raw["mac"], one)
+            for raw in before.data["addresses"]
         }
-        asked = set(self._asked(before)) if before else set()
+        answered = {probe for host in one.hosts for probe in host.answered}
+        elsewhere = self._answered.union(self._asked(before, answered))
         kept = {
             at: mac
             for at, mac in old.items()
-            if at not in asked | self._answered
-            and self.memory.at(str(at)) == (before and before.device_id)
+            if at not in elsewhere and self.memory.at(str(at)) == before.device_id
         }
-        return dict(sorted((kept | now).items())[:ADDRESSES_MAX])
+        now = {h.address: (h.mac or "").lower() or old.get(h.address) for h in one.hosts}
+        return self._bounded(kept | now)
+
+    @staticmethod
+    def _bounded(macs: Mapping[IPv4Address, str | None]) -> dict[IPv4Address, str | None]:
+        return {at: mac or None for at, mac in sorted(macs.items())[:ADDRESSES_MAX]}
+
+    def _unclaimed(self, mac: str | None, one: Group) -> str | None:
+        """Forget a MAC that another device of this sweep has."""
+        identity = Identity(kind="mac", value=mac or "")
+        return None if identity in self._claimed and identity not in one.identities else mac
 
     def _identities(
         self, one: Group, before: Known | None, macs: Mapping[IPv4Address, str | None]
@@ -176,9 +192,8 @@ class _Comparison:
         """Give what tells the device: as this sweep saw it, and as known where it could not see."""
         found = {i for i in one.identities if i.kind in STRONG}
         old = self.memory.claimed(before.device_id) if before else ()
-        if one.said is None or any(host.address in self._partial for host in one.hosts):
-            unshared = {i for i in old if i.kind in STRONG} - self._common - set(one.shared)
-            found |= unshared
+        if self.silent(one):
+            found |= {i for i in old if i.kind in STRONG} - self._common - self._claimed
         found = set(by_strength(found)[:_STRONG_MAX])
         looked = {host.address for host in one.hosts if host.mac}
         for at, mac in macs.items():
@@ -194,7 +209,7 @@ class _Comparison:
     ) -> dict[str, Any]:
         said = one.said
         facts = {fact: getattr(said, fact) if said else old.get(fact) for fact in _SAID}
-        if any(host.address in self._partial for host in one.hosts):  # it fell silent half way
+        if self.silent(one):  # it fell silent half way
             facts = {fact: old.get(fact) if new is None else new for fact, new in facts.items()}
         facts["vendor"] = old.get("vendor")
         if said is not None or not facts["vendor"]:
@@ -215,32 +230,6 @@ class _Comparison:
             and self.memory.strength(before) < rank("address")
             and mine.isdisjoint(self.memory.claimed(before))
         )[:_REPLACED_MAX]
-
-    def interfaces(self, one: Group, before: Known | None) -> Iterator[dict[str, Any]]:
-        """Give the interfaces that are new, different or gone, in parts that fit an event."""
-        said = one.said
-        now = (
-            {i.ifindex: _interface(i) for i in said.interfaces if i.ifindex in _INT32}
-            if said
-            else {}
-        )
-        old = before.interfaces if before else {}
-        different = [row for index, row in now.items() if old.get(index) != row]
-        whole = not any(host.address in self._partial for host in one.hosts)
-        gone = sorted(index for index in old if index not in now) if now and whole else []
-        part: list[Interface] = []
-        size = 0
-        for row in different:
-            weight = len(row.model_dump_json().encode())
-            if part and (len(part) == INTERFACES_MAX or size + weight > _EVENT_BYTES):
-                yield {"interfaces": part, "gone": []}
-                part, size = [], 0
-            part.append(row)
-            size += weight
-        if part:
-            yield {"interfaces": part, "gone": []}
-        for start in range(0, len(gone), INTERFACES_MAX):
-            yield {"interfaces": [], "gone": gone[start : start + INTERFACES_MAX]}
 
     def parts(self) -> dict[IPv4Network, tuple[list[str], list[str]]]:
         """Give, per part of the sweep, the devices that were seen and those that were missed."""
@@ -276,17 +265,6 @@ def _changed(data: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
     if told != [raw for raw in old["identities"] if raw["kind"] != "address"]:
         changed.append("identities")
     return changed
-
-
-def _interface(row: InterfaceReport) -> Interface:
-    """Take an agent's word for an interface, without numbers that IF-MIB does not know."""
-    numbers = {
-        "if_type": row.if_type if row.if_type in _INT32 else None,
-        "mtu": row.mtu if row.mtu in _INT32 else None,
-        "speed_bps": row.speed_bps if row.speed_bps in _INT63 else None,
-    }
-    others = {name: getattr(row, name) for name in Interface.model_fields if name not in numbers}
-    return Interface(**others, **numbers)
 
 
 def _split(prefix: IPv4Network) -> Iterable[IPv4Network]:

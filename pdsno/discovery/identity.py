@@ -26,6 +26,8 @@ _NO_SERIAL = {
     *("default string", "serial number", "system serial number", "to be filled by o.e.m."),
     *("0123456789", "123456789", "xxxxxxxxxxx"),
 }
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_PLAIN = re.compile(r"[0-9a-f]{10,64}|\d{1,2}:[0-9a-f]{1,64}|\d{1,3}(\.\d{1,3}){3}")
 _VIRTUAL_ROUTERS = ("00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:07:b4:")
 
 Claims = dict[IPv4Address, list[Identity]]
@@ -62,11 +64,12 @@ def by_strength(identities: Iterable[Identity]) -> list[Identity]:
 
 def key(identity: Identity) -> str:
     """Name a device after an identity, as a token of a subject; no two get the same name."""
-    if identity.kind in {"mac", "base_mac"}:
-        return f"{identity.kind}-{identity.value.replace(':', '')}"
-    name = re.sub(r"[^A-Za-z0-9]", "-", identity.value)
-    if identity.kind == "serial" or len(name) > 100:  # anything may stand in it
-        digest = hashlib.sha256(identity.value.encode("utf-8", "surrogatepass")).hexdigest()
+    value = identity.value
+    if identity.kind in {"mac", "base_mac"} and _MAC.fullmatch(value):
+        return f"{identity.kind}-{value.replace(':', '')}"
+    name = re.sub(r"[^A-Za-z0-9]", "-", value)
+    if not _PLAIN.fullmatch(value):  # anything may stand in it
+        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
         name = name[:60] + "-" + digest[:12]
     return f"{identity.kind}-{name}"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pdsno.discovery.identity import STRONG, Group, by_strength, key, rank
+from pdsno.discovery.identity import STRONG, Group, by_strength, key, rank, tells
 from streams.catalogue.device import Identity, Interface
 
 FORGET_AFTER = 100  # missed sweeps after which a device is not counted on any more
@@ -35,26 +35,27 @@ class Memory:
         self._identities = {
             one.device_id: tuple(Identity(**raw) for raw in one.data["identities"]) for one in known
         }
-        oldest_first = sorted(known, key=lambda one: (one.seen_seq, one.device_id))
-        self._places = {
-            raw["address"]: one.device_id for one in oldest_first for raw in one.data["addresses"]
-        }
+        self._places: dict[str, str] = {}
         self._claims: dict[Identity, str] = {}
-        for one in sorted(oldest_first, key=lambda one: -self.strength(one.device_id)):
-            for identity in self._identities[one.device_id]:
-                self._claims[identity] = one.device_id  # the strongest, then the latest claim stays
+        oldest_first = sorted(known, key=lambda one: (one.seen_seq, -self.strength(one.device_id)))
+        for one in oldest_first:  # who was seen last, and of those the strongest, stays
+            self._places |= {raw["address"]: one.device_id for raw in one.data["addresses"]}
+            self._claims |= dict.fromkeys(self._identities[one.device_id], one.device_id)
 
-    def common(self) -> frozenset[Identity]:
-        """List the identities that told nobody apart before: several devices show them."""
-        shown, gone = Counter[Identity](), self.superseded({})
+    def common(self) -> set[Identity]:
+        """List the identities that told nobody apart before, and will not until those are gone.
+
+        A strong one that two devices show; a MAC behind which a device was not alone.
+        """
+        shown, crowded = Counter[Identity](), set[Identity]()
         for name, one in self.devices.items():
-            if name in gone or one.missed >= FORGET_AFTER:
+            if one.missed >= FORGET_AFTER:
                 continue
             shown.update({Identity(**raw) for raw in one.data.get("shared", ())})
-            if self.strength(name) < rank("mac") or one.data["sys_name"]:
-                macs = {raw["mac"] for raw in one.data["addresses"] if raw["mac"]}
-                shown.update(Identity(kind="mac", value=mac) for mac in macs)
-        return frozenset(identity for identity, times in shown.items() if times > 1)
+            macs = {raw["mac"] for raw in one.data["addresses"] if raw["mac"]}
+            behind = {Identity(kind="mac", value=mac) for mac in macs if tells(mac)}
+            crowded |= behind.difference(self._identities[name])
+        return crowded.union(identity for identity, times in shown.items() if times > 1)
 
     def strength(self, device_id: str) -> int:
         """Rank a device by the strongest identity in its last sighting."""
@@ -86,7 +87,7 @@ class Memory:
         strongest: dict[str, int] = {}  # who is named after an identity that these claim
         for identities in (
             *(one.identities for one in named.values()),
-            *(self._identities[name] for name in self.devices.keys() - named.keys()),
+            *self._identities.values(),
         ):
             best = min(rank(one.kind) for one in identities)
             for identity in identities:
@@ -117,15 +118,17 @@ class Memory:
         """Tell whether a device that claimed an identity is the one that claims it now."""
         if self.strength(before) > one.rank:
             return False
-        if identity.kind in STRONG or one.identities[0].kind not in STRONG:
+        if identity.kind in STRONG:
             return True
+        if one.identities[0].kind not in STRONG:
+            return self._may_be(one, before)
         # its MAC alone: an agent that changed its identity where it was, or another one behind it
         return self._overlaps(before, one)
 
     def _may_be(self, one: Group, before: str) -> bool:
-        """Tell whether who answers at an address, and says nothing of itself, is who was there."""
+        """Tell whether who says nothing strong of itself is who was there before."""
         said = one.said
-        if said is None or self.strength(before) == _ADDRESS:
+        if said is None or self.strength(before) >= rank("mac"):
             return True
         return bool(said.sys_name == self.devices[before].data["sys_name"])
 
