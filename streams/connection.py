@@ -21,7 +21,7 @@ from streams.credential import inbox_of
 from streams.errors import LogError, LogUnreachableError
 
 _log = structlog.get_logger()
-Answer = Callable[[bytes], AsyncIterator[bytes]]
+Answer = Callable[[str, bytes], AsyncIterator[bytes]]  # of the subject asked on, and the request
 _HINT = "is nats-server running there? pdsno up starts one; pdsno doctor says more"
 
 
@@ -193,7 +193,7 @@ class Connection:
         tasks: set[asyncio.Task[None]] = set()
 
         async def one(message: Msg) -> None:
-            async for part in answer(message.data):
+            async for part in answer(message.subject, message.data):
                 await self.client.publish(message.reply, part)
             await self.client.publish(message.reply, b"")
 

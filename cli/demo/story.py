@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cli.demo import inventory, network
 from cli.demo.device import Inventory
-from pdsno import home as homes
+from pdsno import ceremony
 from pdsno.controllers.runtime import NIB
 from pdsno.controllers.supervisor import Supervisor
 from pdsno.errors import LogCheckError
@@ -69,7 +69,7 @@ class Story:
     async def tell(self) -> None:
         """Tell the whole story; DemoError where it does not hold."""
         started = time.monotonic()
-        home = homes.create(self._folder / "home", settings=SETTINGS)
+        home = ceremony.create(self._folder / "home", settings=SETTINGS)
         supervisor = Supervisor(home)
         try:
             await self._start(supervisor)
