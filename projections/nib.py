@@ -119,7 +119,7 @@ def digest(store: Store) -> dict[str, str]:
 async def serve(nib: Nib, connection: Connection, *, subject: str = SUBJECT) -> None:
     """Answer queries of other processes until cancelled; each answer comes in parts."""
 
-    async def answer(_: str, request: bytes) -> AsyncGenerator[bytes, None]:
+    async def answer(request: bytes) -> AsyncGenerator[bytes, None]:
         try:
             asked = orjson.loads(request)
             match asked.get("ask"):

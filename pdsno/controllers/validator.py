@@ -12,7 +12,7 @@ invitation of ours costs no read and, beyond a few a minute, no event of its own
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -69,23 +69,24 @@ class Validator:
 
     async def run(self) -> None:
         """Answer until cancelled."""
+        connection = self._seat.connection
         async with asyncio.TaskGroup() as group:
             for door in self._doors:
                 for role in door.roles:
                     for kind in (JOIN, RENEW):
                         name = f"{kind}.{door.scope}.{role}.*"
-                        serving = self._seat.connection.serve(name, self._answer, queue="validator")
-                        group.create_task(serving)
+                        answering = connection.answer(name, self._answer, queue="validator")
+                        group.create_task(answering)
             group.create_task(self._watch())
 
-    async def _answer(self, subject: str, raw: bytes) -> AsyncGenerator[bytes, None]:
+    async def _answer(self, subject: str, raw: bytes) -> bytes:
         door, scope, role, name = subject.split(".")
         try:
             reply = await self._reply(door, scope, role, name, raw)
         except PdsnoError as error:
             _log.warning("a request could not be answered", subject=subject, error=str(error))
             reply = Failed(detail="the validator cannot reach its log just now; ask again")
-        yield message.write(reply)
+        return message.write(reply)
 
     async def _reply(
         self, door: str, scope: str, role: str, name: str, raw: bytes

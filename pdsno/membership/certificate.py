@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 
+from pdsno.home import Home
 from streams.catalogue.controller import (
     ControllerAdmitted,
     ControllerRenewed,
@@ -130,3 +131,14 @@ def read_chain(path: Path) -> list[str]:
             f"certificate {path} cannot be read: {error.strerror}",
             hint="pdsno controller renew asks for it again",
         ) from error
+
+
+def kept(home: Home) -> list[Recorded]:
+    """Read the records that the identities of a home rest on, each once, in their order."""
+    found = {}
+    for name in home.members():
+        if home.chain(name).exists():
+            for line in read_chain(home.chain(name)):
+                one = read_record(line)
+                found[one.scope, one.seq] = one
+    return [found[key] for key in sorted(found)]

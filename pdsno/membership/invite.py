@@ -69,6 +69,7 @@ def token_holds(
 def write_invite(path: Path, invite: Invite) -> None:
     """Write an invitation, readable by its owner alone; InviteError when the file is there."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise InviteError(

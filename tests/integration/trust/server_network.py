@@ -6,7 +6,8 @@ import time
 
 from streams.account import Account
 from streams.connection import Connection
-from streams.credential import SYSTEM, credentials_text, new_user, read_seed, user_jwt
+from streams.credential import SYSTEM, new_user, read_seed, user_jwt
+from streams.credential_file import write_credentials
 from streams.jetstream import JetStreamLog
 
 SCOPES = ("global", "zone-a", "zone-b")
@@ -57,9 +58,7 @@ def issue(home, key, name, file, *, user=None, expires_at=None, **more):
     user = user or new_user()
     signer, account = signing_seed(home, key), signing_seed(home, "account").public
     jwt = user_jwt(signer, account, user.public, name, expires_at, **more)
-    beside = file.with_suffix(".new")
-    beside.write_text(credentials_text(jwt, user.seed))
-    beside.rename(file)
+    write_credentials(file, jwt, user)
     return user
 
 

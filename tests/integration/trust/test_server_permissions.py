@@ -8,7 +8,8 @@ import pytest
 from pdsno.ceremony import create
 from streams import topology
 from streams.connection import Connection
-from streams.credential import credentials_text, new_seed, read_seed, user_jwt
+from streams.credential import new_seed, read_seed, user_jwt
+from streams.credential_file import write_credentials
 from streams.errors import LogUnreachableError
 from streams.jetstream import JetStreamLog
 from streams.server import EmbeddedServer
@@ -127,9 +128,7 @@ async def test_a_stolen_signing_key_of_a_region_makes_users_of_that_region_only(
     user = new_seed("user")
     forged = home.folder / "forged.creds"
     # a name of another region, signed with the key of this one
-    forged.write_text(
-        credentials_text(user_jwt(stolen, account, user.public, "local-zone-b-1"), user.seed)
-    )
+    write_credentials(forged, user_jwt(stolen, account, user.public, "local-zone-b-1"), user)
     connection = await connected(home, server, OTHER, credentials=forged)
     for subject in (
         "pdsno.zone-b.obs.local-zone-b-1.x",
