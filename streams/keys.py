@@ -44,6 +44,11 @@ def controller_key(region: bytes, controller_id: str, epoch: int = 1) -> bytes:
     return _derive(region, f"pdsno/1 controller {controller_id} {epoch}")
 
 
+def invite_key(region: bytes) -> bytes:
+    """Derive the key that bootstrap tokens of a region are made with (32 bytes)."""
+    return _derive(region, "pdsno/1 invite")
+
+
 @dataclass(frozen=True, slots=True)
 class KeyId:
     """Which key sealed an event."""
@@ -120,9 +125,10 @@ def new_root(generation: int = 1) -> KeyFile:
     return KeyFile("root", "root", key, seed, generation)
 
 
-def region_file(root: KeyFile, region: str) -> KeyFile:
+def region_file(root: KeyFile, region: str, epoch: int = 1) -> KeyFile:
     """Derive what a regional controller (and its region's NIB) holds."""
-    return KeyFile("region", region, region_key(root.key, region), generation=root.generation)
+    key = region_key(root.key, region, epoch)
+    return KeyFile("region", region, key, generation=root.generation, region_epoch=epoch)
 
 
 def controller_file(region: KeyFile, controller_id: str) -> KeyFile:
@@ -134,6 +140,19 @@ def controller_file(region: KeyFile, controller_id: str) -> KeyFile:
 
 def write_key(path: Path, key: KeyFile) -> None:
     """Write a key file, readable by its owner alone; never over another."""
+    _store(path, key)
+
+
+def replace_key(path: Path, key: KeyFile) -> None:
+    """Put a key in the place of the one before it, whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    _store(beside, key)
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def _store(path: Path, key: KeyFile) -> None:
     text = {
         "pdsno": "key/1",
         "kind": key.kind,
@@ -215,6 +234,12 @@ class Keyring:
         pins = {g: decode(line) for g, line in enumerate(root_public_key.split(), start=1)}
         pins |= {h.generation: decode(h.public_key()) for h in self._held if h.kind == "root"}
         self.root_public_keys: dict[int, bytes] = pins
+
+    def hold(self, key: KeyFile) -> None:
+        """Hold one more secret: what could not be reached before may be reached now."""
+        if key not in self._held:
+            self._held = (*self._held, key)
+            self._found = {name: found for name, found in self._found.items() if found}
 
     def mac_key(self, key_id: str) -> bytes | None:
         """Return the key behind an id, or None when nothing held leads to it."""

@@ -17,7 +17,7 @@ from server_network import (
     signing_seed,
 )
 
-from pdsno.home import create
+from pdsno.ceremony import create
 from streams.account import EVERYBODY, Account, AccountError, account_on
 from streams.connection import Connection
 from streams.credential import SYSTEM, new_seed

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pdsno.home import create
+from pdsno.ceremony import create
 from streams import topology
 from streams.connection import Connection
 from streams.credential import new_seed, read_seed, user_jwt
