@@ -5,13 +5,17 @@ What differs from nats-py 2.16, which has no option for it:
    again, with the credentials that its file holds then. nats-py closes itself for good.
 2. Each attempt reads the file once. nats-py reads seed and JWT one after the other, and never ends
    on a file that holds no JWT.
-3. Where a TLS context is given, nothing is sent before TLS is up. nats-py sends its credentials in
+3. An attempt that failed leaves no socket open, and closing a client whose server is gone tells
+   everybody. nats-py stops halfway where there was something left to send.
+4. Where a TLS context is given, nothing is sent before TLS is up. nats-py sends its credentials in
    the clear to whoever says that TLS is not required.
 """
 
 import base64
+import contextlib
 import ssl
 from pathlib import Path
+from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
@@ -51,7 +55,7 @@ class ReturningClient(Client):
         try:
             found = read_credentials(self._file)
         except KeyFileError as error:
-            raise nats.errors.Error(str(error)) from error  # noted, and tried again
+            raise nats.errors.Error(f"no authentication: {error}") from error
         self._jwt = found.jwt
         return base64.b64encode(found.seed.sign(nonce.encode()))
 
@@ -66,6 +70,23 @@ class ReturningClient(Client):
             await self._process_op_err(error)
             return
         await super()._process_err(err_msg)
+
+    async def _connect_to_server(self, s: Any) -> None:
+        left: Any = self._transport
+        if left:
+            left.close()
+            with contextlib.suppress(OSError):
+                await left.wait_closed()
+        await super()._connect_to_server(s)
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002  # as nats-py calls it
+        left: Any = self._transport
+        with contextlib.suppress(OSError):
+            if self.is_connected and left and self._pending:
+                left.writelines(self._pending[:])
+                await left.drain()
+        self._pending, self._pending_data_size = [], 0
+        await super()._close(status, do_cbs)
 
     @property
     def ssl_context(self) -> ssl.SSLContext:
