@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tomllib
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pdsno.settings import FILE, Settings, parse_settings
 from streams.account import Account, server_config
 from streams.credential import SYSTEM, Seed, credentials_text, new_seed, new_user, role_of, user_jwt
 from streams.keys import controller_file, new_root, region_file, write_key
-from streams.name import GLOBAL, token
+from streams.name import GLOBAL, parse_controller, token
 from streams.permission import NEWCOMER, pusher, signing_name
 from streams.server import AUTHORIZATION
 
@@ -62,6 +63,42 @@ def create(
         shutil.rmtree(beside, ignore_errors=True)
         raise HomeError(f"{folder} cannot be made: {error.strerror}") from error
     return Home(folder)
+
+
+def create_for(
+    folder: Path, region: str, regions: Sequence[str], roots: Sequence[str], url: str
+) -> Home:
+    """Make the home of a newcomer: settings and the pinned root, no keys yet."""
+    named = [region] if region != GLOBAL else list(regions)
+    listed = ", ".join(f'"{one}"' for one in named)
+    text = f"""# PDSNO. docs/settings.md explains every setting; what is left out has its default.
+nats_url = "{url}"
+regions = [{listed}]
+
+[[snmp]]
+name = "public"
+version = "2c"
+community = "secret://file/snmp-public"
+"""
+    parse_settings(_toml(text), FILE)
+    try:
+        (folder / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        (folder / "keys" / "root.pub").write_text("".join(one + "\n" for one in roots))
+        write_private(folder / "secrets" / "snmp-public", "public\n")
+        (folder / FILE).write_text(text)
+    except OSError as error:
+        raise HomeError(f"{folder} cannot be made: {error.strerror}") from error
+    return Home(folder)
+
+
+def list_local(home: Home, controller_id: str) -> None:
+    """Name a local controller in the settings of its home, if they do not name it already."""
+    name = parse_controller(controller_id)
+    if name.role != "local" or controller_id in {one.id for one in home.settings.local}:
+        return
+    with (home.folder / FILE).open("a") as file:
+        file.write(_local_text(controller_id, ""))
 
 
 def _toml(text: str) -> dict[str, object]:
@@ -136,10 +173,7 @@ def settings_text(
     """Write the settings of a new home, with every default beside its meaning."""
     swept = ", ".join(f'"{prefix}"' for prefix in prefixes)
     locals_ = "".join(
-        f'\n[[local]]\nid = "local.{region}.{n}"\n'
-        f"prefixes = [{swept}]          # swept on schedule\n"
-        'allowed = ["0.0.0.0/0"]          # what it may be asked to sweep\n'
-        "exclude = []                     # never asked, whoever wants it\n"
+        _local_text(f"local.{region}.{n}", swept)
         for region in regions
         for n in range(1, locals_per_region + 1)
     )
@@ -160,3 +194,12 @@ name = "public"
 version = "2c"
 community = "secret://file/snmp-public"
 """
+
+
+def _local_text(controller_id: str, swept: str) -> str:
+    return (
+        f'\n[[local]]\nid = "{controller_id}"\n'
+        f"prefixes = [{swept}]          # swept on schedule\n"
+        'allowed = ["0.0.0.0/0"]          # what it may be asked to sweep\n'
+        "exclude = []                     # never asked, whoever wants it\n"
+    )

@@ -18,6 +18,7 @@ run/                  pid and output of what `pdsno up` runs
 
 import json
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -137,9 +138,12 @@ class Home:
         except OSError as error:
             raise KeyFileError(f"keys/root.pub cannot be read: {error.strerror}") from error
 
-    def keyring(self, *held: KeyFile) -> Keyring:
-        """Make a keyring of what a process holds."""
-        return Keyring(held, root_public_key=self.pin())
+    def keyring(self, controller_id: str) -> Keyring:
+        """Make the keyring of a controller: with the keys of its tier and no others."""
+        return self._keyring(lambda: self.keys_of(controller_id))
+
+    def _keyring(self, held: Callable[[], Iterable[KeyFile]]) -> Keyring:
+        return Keyring(held(), root_public_key=self.pin(), again=held)
 
     def keys_of(self, controller_id: str) -> list[KeyFile]:
         """Read what a controller may hold: the keys of its tier, its own, and those before them."""
@@ -155,13 +159,16 @@ class Home:
 
     def reader_keyring(self) -> Keyring:
         """Make the keyring of somebody who reads: with the strongest keys this home has."""
+        return self._keyring(self._strongest)
+
+    def _strongest(self) -> list[KeyFile]:
         if self.holds_root():
-            return self.keyring(*self.roots())
+            return self.roots()
         files = self.keys.glob("region.*.key")
         regions = [file.name.removeprefix("region.").removesuffix(".key") for file in files]
         held = [key for region in sorted(regions) for key in self.region_keys(region)]
         held += [key for name in self.members() for key in self.keys_of(name)]
-        return self.keyring(*dict.fromkeys(held))
+        return list(dict.fromkeys(held))
 
     def credentials(self, name: str) -> Path | None:
         """Name the file with which a process proves itself to the server, if there is one."""

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -227,9 +227,20 @@ def _parse_key(text: dict[str, object]) -> KeyFile:
 class Keyring:
     """The MAC keys a process can reach from the secrets it holds, and the root it pins."""
 
-    def __init__(self, held: Iterable[KeyFile] = (), *, root_public_key: str = "") -> None:
-        """Take secrets, and the pin: the root's public keys, one a line, by generation."""
+    def __init__(
+        self,
+        held: Iterable[KeyFile] = (),
+        *,
+        root_public_key: str = "",
+        again: Callable[[], Iterable[KeyFile]] | None = None,
+    ) -> None:
+        """Take secrets, and the pin: the root's public keys, one a line, by generation.
+
+        `again` reads the secrets once more: it is asked when a key is met that follows one we hold,
+        for keys are on the disk before anything is sealed with them.
+        """
         self._held = tuple(held)
+        self._again = again
         self._found: dict[str, bytes | None] = {}
         pins = {g: decode(line) for g, line in enumerate(root_public_key.split(), start=1)}
         pins |= {h.generation: decode(h.public_key()) for h in self._held if h.kind == "root"}
@@ -247,7 +258,20 @@ class Keyring:
             if len(self._found) > 100_000:  # forged ids must not fill the memory
                 self._found.clear()
             self._found[key_id] = self._find(key_id)
+            if self._found[key_id] is None and self._again and self._follows(key_id):
+                for key in self._again():
+                    self.hold(key)
+                self._found[key_id] = self._find(key_id)
         return self._found[key_id]
+
+    def _follows(self, text: str) -> bool:
+        """Tell whether a key may be the next of one that is held."""
+        try:
+            wanted = KeyId.parse(text)
+        except ValueError:
+            return False
+        scope = parse_controller(wanted.controller_id).scope
+        return any(held.name in {"root", scope, wanted.controller_id} for held in self._held)
 
     def _find(self, text: str) -> bytes | None:
         try:

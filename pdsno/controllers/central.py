@@ -21,6 +21,7 @@ from pdsno.controllers.validator import Door, Validator
 from pdsno.controllers.verdict import accepted_of
 from pdsno.controllers.warden import Warden
 from pdsno.discovery.deciders import network, report
+from pdsno.home import GLOBAL_ID
 from streams.catalogue.device import DeviceSighted
 from streams.clock import utc_now
 from streams.log import EVERYTHING, Delivery
@@ -63,6 +64,13 @@ class Central:
             permitted = [r for r in seat.home.settings.membership.roles if r != "local"]
             group.create_task(Validator(seat, doors, permitted=permitted).run())
             group.create_task(Warden(seat).run())
+            group.create_task(every(heartbeat_s / 2, self._keys))
+
+    async def _keys(self) -> None:
+        """Take up the root's successor, once it is in the home."""
+        here = self._seat.home.controller(GLOBAL_ID)
+        if str(here.key_id) != self._seat.signer.key_id:
+            await self._seat.take(here)
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings of a region with what other regions have."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.seat import Seat
+from pdsno.home import Member
 from streams.catalogue.controller import ControllerAdmitted, ControllerRenewed, ControllerRevoked
 from streams.clock import utc_now
 from streams.event import Event
@@ -63,12 +64,14 @@ class Founding:
             if row is None:
                 admitted = identity | {"role": member.role}
                 events.append(ControllerAdmitted.model_validate(admitted))
-            elif row["revoked_reason"] is None and self._is_due(row):
+            elif row["revoked_reason"] is None and self._is_due(row, member):
                 renewed = identity | {"previous_until": utc_now(), "why": "expiry"}
                 events.append(ControllerRenewed.model_validate(renewed))
         return events
 
-    def _is_due(self, row: Row) -> bool:
+    def _is_due(self, row: Row, member: Member) -> bool:
+        if row["key_id"] != member.key_id:  # the home is behind the log; it is not for us to guess
+            return False
         ends, since = _utc(row["valid_until"]), _utc(row["since"])
         return ends - utc_now() < (ends - since) * self._settings.renew_before
 

@@ -117,7 +117,7 @@ class Seat:
 async def take_seat(home: Home, controller_id: str, connection: Connection) -> Seat:
     """Open what a controller needs: the keys of its tier and no others, the log, a NIB."""
     key = home.controller(controller_id)
-    keyring = home.keyring(*home.keys_of(controller_id))
+    keyring = home.keyring(controller_id)
     store = _store(home, controller_id)
     log = JetStreamLog(connection, ack_wait_s=home.settings.ack_wait_s)
     projector = Projector(store, keyring, log)

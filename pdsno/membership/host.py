@@ -98,5 +98,6 @@ async def invite(
         url=url,
         credentials=credentials_text(jwt, user.seed),
         roots=home.pin().split(),
+        regions=list(home.settings.regions),
         ca=ca,
     )

@@ -37,6 +37,7 @@ class Invite(BaseModel):
     url: str
     credentials: str = Field(repr=False)  # of a user who may only ask to join
     roots: list[str]  # public keys, by generation
+    regions: list[str]  # that there are, as far as the host knows
     ca: str = ""  # PEM, where the server speaks TLS with a CA of our own
 
 
