@@ -28,6 +28,7 @@ class SweepSettings(_Section):
     interval_s: int = Field(300, ge=5)
     rate_pps: int = Field(1000, ge=1, le=1_000_000)
     deadline_s: float = Field(1.0, gt=0, le=60)
+    deadline_min_s: float = Field(0.11, gt=0, le=60)
     retries: int = Field(1, ge=0, le=10)
     probes: tuple[Probe, ...] = PROBES
     snmp_port: int = Field(161, ge=1, le=65535)
