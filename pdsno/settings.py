@@ -74,7 +74,7 @@ class Settings(_Section):
     nib_memory: str = "1GB"
     heartbeat_s: float = Field(10.0, gt=0)
     silent_after: int = Field(3, ge=1)  # heartbeats that did not come
-    ack_wait_s: float = Field(30.0, ge=1)  # work held for so long goes to another copy
+    ack_wait_s: float = Field(5.0, ge=1)  # work held for so long goes to another copy
     regions: Annotated[tuple[ScopeName, ...], Field(min_length=1)] = ("zone-a",)
     local: tuple[LocalSettings, ...] = ()
     sweep: SweepSettings = SweepSettings()
