@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 from cli.demo.inventory import NOW
+from pdsno.ceremony import create
 from pdsno.controllers.runtime import path_of
 from pdsno.controllers.supervisor import Supervisor, _role_of
-from pdsno.home import connect_as_operator, create
+from pdsno.home import connect_as_operator
 from projections.nib import RemoteNib
 from streams.catalogue.sweep import SweepRequested
 from streams.connection import Connection

@@ -20,8 +20,8 @@ from running_network import (
     running,
 )
 
+from pdsno.ceremony import create
 from pdsno.controllers.supervisor import Supervisor
-from pdsno.home import create
 
 _DOUBLED = """
 SELECT scope, source, type, subject, cause, count(*) AS times FROM event
