@@ -4,13 +4,26 @@ import asyncio
 import contextlib
 import time
 
+from pdsno import ceremony
 from streams.account import Account
 from streams.connection import Connection
 from streams.credential import SYSTEM, new_user, read_seed, user_jwt
 from streams.credential_file import write_credentials
 from streams.jetstream import JetStreamLog
+from streams.name import parse_controller, token
 
 SCOPES = ("global", "zone-a", "zone-b")
+
+
+def create(folder, **wanted):
+    """Make a home, and the server credentials of everybody in its settings as issuers would."""
+    home = ceremony.create(folder, **wanted)
+    people = [f"operator.{region}.1" for region in home.settings.regions]
+    for name in [*home.settings.controllers(), *people]:
+        role, scope, _ = parse_controller(name)
+        file = home.folder / "creds" / f"{name}.creds"
+        issue(home, f"{role}.{scope}", token(name), file)
+    return home
 
 
 async def connected(home, server, name, *, credentials=None):

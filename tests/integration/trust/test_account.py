@@ -10,6 +10,7 @@ from server_network import (
     account_of,
     connected,
     connection_of,
+    create,
     eventually,
     heads,
     issue,
@@ -17,7 +18,6 @@ from server_network import (
     signing_seed,
 )
 
-from pdsno.ceremony import create
 from streams.account import EVERYBODY, Account, AccountError, account_on
 from streams.connection import Connection
 from streams.credential import SYSTEM, new_seed

@@ -4,8 +4,8 @@ import contextlib
 import json
 
 import pytest
+from server_network import create
 
-from pdsno.ceremony import create
 from streams import topology
 from streams.connection import Connection
 from streams.credential import new_seed, read_seed, user_jwt
