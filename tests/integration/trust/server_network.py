@@ -4,31 +4,28 @@ import asyncio
 import contextlib
 import time
 
-from pdsno import ceremony
 from streams.account import Account
 from streams.connection import Connection
-from streams.credential import SYSTEM, new_user, read_seed, user_jwt
+from streams.credential import SYSTEM, new_user, read_seed, role_of, user_jwt
 from streams.credential_file import write_credentials
 from streams.jetstream import JetStreamLog
-from streams.name import parse_controller, token
+from streams.name import token
+from streams.permission import signing_name
 
 SCOPES = ("global", "zone-a", "zone-b")
 
 
-def create(folder, **wanted):
-    """Make a home, and the server credentials of everybody in its settings as issuers would."""
-    home = ceremony.create(folder, **wanted)
-    people = [f"operator.{region}.1" for region in home.settings.regions]
-    for name in [*home.settings.controllers(), *people]:
-        role, scope, _ = parse_controller(name)
-        file = home.folder / "creds" / f"{name}.creds"
-        issue(home, f"{role}.{scope}", token(name), file)
-    return home
+def credentials_of(home, name):
+    """Find the credentials of a process; who would have to join for them gets them signed here."""
+    file = home.folder / "creds" / f"{name}.creds"
+    if not file.exists():
+        issue(home, signing_name(*role_of(name)), token(name), file)
+    return file
 
 
 async def connected(home, server, name, *, credentials=None):
     return await Connection.open(
-        server.url, name=name, credentials=credentials or home.credentials(name)
+        server.url, name=name, credentials=credentials or credentials_of(home, name)
     )
 
 

@@ -5,8 +5,9 @@ import contextlib
 from datetime import timedelta
 
 import pytest
-from server_network import SCOPES, account_of, connection_of, create, eventually, issue, push
+from server_network import SCOPES, account_of, connection_of, eventually, issue, push
 
+from pdsno.ceremony import create
 from streams.clock import utc_now
 from streams.connection import Connection, RefusedError
 from streams.envelope import Sealed
