@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from cli.demo.inventory import NOW
+from pdsno.ceremony import create
 from pdsno.controllers.supervisor import Supervisor
-from pdsno.home import connect_as_operator, create
+from pdsno.home import connect_as_operator
 from projections.nib import RemoteNib
 from streams.catalogue.sweep import SweepRequested
 from streams.connection import Connection
@@ -128,7 +129,7 @@ class Network:
     async def request(self, controller_id, *prefixes, **wanted):
         """Ask for a sweep as an operator does; return its id."""
         scope = controller_id.split(".")[1]
-        name = f"operator.{scope}.1"
+        name = self.home.person(scope)
         request = SweepRequested(
             controller_id=controller_id,
             sweep_id=fresh_id(),
