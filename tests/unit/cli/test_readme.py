@@ -9,7 +9,13 @@ import pdsno.errors
 import projections.errors
 import streams.errors
 from cli.demo.story import DemoError
-from pdsno.settings import LocalSettings, Settings, SnmpSettings, SweepSettings
+from pdsno.settings import (
+    LocalSettings,
+    MembershipSettings,
+    Settings,
+    SnmpSettings,
+    SweepSettings,
+)
 from streams.errors import PdsnoError
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +50,8 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
 
 def test_every_setting_is_documented_with_its_name():
     text = (ROOT / "docs/settings.md").read_text()
-    for section in (Settings, LocalSettings, SweepSettings, SnmpSettings):
+    sections = (Settings, LocalSettings, SweepSettings, MembershipSettings, SnmpSettings)
+    for section in sections:
         for name in section.model_fields:
-            if name not in {"local", "sweep", "snmp"}:
+            if name not in {"local", "sweep", "snmp", "membership"}:
                 assert f"`{name}`" in text, f"{section.__name__}.{name}"
