@@ -6,10 +6,11 @@ from pathlib import Path
 from test_command import COMMANDS
 
 import pdsno.errors
+import pdsno.execution.errors
 import projections.errors
 import streams.errors
 from cli.demo.story import DemoError
-from pdsno.settings import LocalSettings, Settings, SnmpSettings, SweepSettings
+from pdsno.settings import AccessSettings, LocalSettings, Settings, SnmpSettings, SweepSettings
 from streams.errors import PdsnoError
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +36,7 @@ def _errors(kind):
 
 def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
     assert pdsno.errors
+    assert pdsno.execution.errors
     assert projections.errors
     assert streams.errors
     assert DemoError
@@ -44,7 +46,7 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
 
 def test_every_setting_is_documented_with_its_name():
     text = (ROOT / "docs/settings.md").read_text()
-    for section in (Settings, LocalSettings, SweepSettings, SnmpSettings):
+    for section in (Settings, LocalSettings, SweepSettings, SnmpSettings, AccessSettings):
         for name in section.model_fields:
-            if name not in {"local", "sweep", "snmp"}:
+            if name not in {"local", "sweep", "snmp", "access"}:
                 assert f"`{name}`" in text, f"{section.__name__}.{name}"
