@@ -17,7 +17,6 @@ from pdsno.execution.access import Accesses
 from pdsno.execution.drivers.snmp import SnmpDriver
 from pdsno.settings import AccessSettings
 
-LIAR = "1.3.6.1.4.1.8072.9999.1"
 _LIE = """#!/bin/sh
 [ "$1" = -s ] && exit 0
 [ "$1" = -g ] && printf '%s\\ninteger\\n7\\n' "$2"
@@ -30,6 +29,8 @@ class Managed:
     v2c: Snmpd
     v3: Snmpd
     home: Path
+
+    liar = "1.3.6.1.4.1.8072.9999.1"
 
     def reach(self, version, **other):
         """Give the reach of an agent; secrets come from files, as they do in a home."""
@@ -74,12 +75,12 @@ def managed(lab, tmp_path_factory):
     lie = folder / "lie"
     lie.write_text(_LIE)
     lie.chmod(0o755)
-    with namespace("ctl") as ctl, namespace("dev") as dev:
+    with namespace("snmpctl") as ctl, namespace("snmpdev") as dev:
         ctl.join("eth0", dev, "eth0")
         ctl.ip("addr", "add", "10.68.0.1/24", "dev", "eth0")
         for host in (10, 11):
             dev.ip("addr", "add", f"10.68.0.{host}/24", "dev", "eth0")
-        liar = (f"pass .{LIAR} {lie}",)
+        liar = (f"pass .{Managed.liar} {lie}",)
         with (
             snmpd(
                 dev,

@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import pytest
-from conftest import LIAR
 from daemon import PUBLIC
 
 from pdsno.execution.drivers.interface import Difference
@@ -115,10 +114,12 @@ def test_a_wrong_user_or_key_is_told_and_shown_to_nobody(managed, wrong):
 
 
 def test_a_device_that_takes_a_value_and_keeps_its_own_falls_short(managed):
+    oid = f"{managed.liar}.0"
+
     async def story(driver, device):
-        _, plan, after = await change(driver, device, setting((f"{LIAR}.0", "integer", 8)))
+        _, plan, after = await change(driver, device, setting((oid, "integer", 8)))
         (one,) = driver.shortfall(plan, after)
-        assert (one.path, one.wanted, one.found) == (f"{LIAR}.0", "INTEGER: 8", "INTEGER: 7")
+        assert (one.path, one.wanted, one.found) == (oid, "INTEGER: 8", "INTEGER: 7")
 
     managed.run(managed.reach("2c"), story)
 
