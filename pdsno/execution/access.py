@@ -103,8 +103,9 @@ def _check(entry: AccessSettings, home: Path, find: Callable[[str], Driver]) -> 
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "the section"
+        said = first["msg"].removeprefix("Value error, ")
         raise SettingsError(
-            f"access {entry.name}: {name}: {first['msg']}", hint="docs/drivers.md lists all"
+            f"access {entry.name}: {name}: {said}", hint="docs/drivers.md lists all"
         ) from None  # the cause holds what was given, and that may be a secret
 
 

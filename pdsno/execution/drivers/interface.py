@@ -160,4 +160,4 @@ def parse(model: type[M], payload: Payload) -> M:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         item = ".".join(str(part) for part in first["loc"]) or "payload"
-        raise PayloadError(f"{item}: {first['msg']}") from error
+        raise PayloadError(f"{item}: {first['msg'].removeprefix('Value error, ')}") from error
