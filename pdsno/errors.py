@@ -8,7 +8,9 @@ PdsnoError (streams.errors)
 ├── NotFoundError        9   no such device, sweep, event or controller
 ├── NotApplicableError  11   a command does not apply to the thing as it is
 ├── LogCheckError       12   a log holds events that do not count, has gaps, or is damaged
-└── DoctorError         13   pdsno doctor found something wrong
+├── DoctorError         13   pdsno doctor found something wrong
+├── InviteError         14   an invitation is missing, damaged, used up or not for this
+└── JoinError           15   a validator refused to let in or to renew, or did not answer
 """
 
 from streams.errors import PdsnoError
@@ -60,3 +62,15 @@ class DoctorError(PdsnoError):
     """`pdsno doctor` found something wrong."""
 
     exit_code = 13
+
+
+class InviteError(PdsnoError, ValueError):
+    """An invitation is missing, damaged, used up or not for this."""
+
+    exit_code = 14
+
+
+class JoinError(PdsnoError):
+    """A validator refused to let in or to renew, or did not answer."""
+
+    exit_code = 15

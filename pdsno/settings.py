@@ -94,6 +94,20 @@ class AccessSettings(_Section):
         return dict(self.model_extra or {})
 
 
+class MembershipSettings(_Section):
+    """Who may join, how many, and how long a certificate is valid (DOMAIN.md 2)."""
+
+    roles: tuple[Literal["regional", "local", "operator"], ...] = ("regional", "local", "operator")
+    quota: dict[Literal["regional", "local", "operator"], Annotated[int, Field(ge=0)]] = {
+        "regional": 3,
+        "local": 1000,
+        "operator": 100,
+    }  # in each region
+    certificate_days: float = Field(90, gt=0, le=3650)
+    renew_before: float = Field(1 / 3, gt=0, lt=1)  # renewed when this part of it is left
+    overlap_s: float = Field(60.0, ge=0)  # how long the keys before are accepted
+
+
 class Settings(_Section):
     """The whole of pdsno.toml."""
 
@@ -106,6 +120,7 @@ class Settings(_Section):
     regions: Annotated[tuple[ScopeName, ...], Field(min_length=1)] = ("zone-a",)
     local: tuple[LocalSettings, ...] = ()
     sweep: SweepSettings = SweepSettings()
+    membership: MembershipSettings = MembershipSettings()
     snmp: tuple[SnmpSettings, ...] = ()
     access: tuple[AccessSettings, ...] = ()
 
@@ -138,10 +153,9 @@ class Settings(_Section):
         return self
 
     def controllers(self) -> list[str]:
-        """List the ids of everybody who emits events in this network."""
+        """List the controllers that this machine is to run, besides the global one."""
         regional = [f"regional.{region}.1" for region in self.regions]
-        operators = [f"operator.{region}.1" for region in (*self.regions, "global")]
-        return ["global.global.1", *regional, *(one.id for one in self.local), *operators]
+        return [*regional, *(one.id for one in self.local)]
 
 
 def read_settings(home: Path) -> Settings:

@@ -92,13 +92,18 @@ class Signer:
     """Seals drafts in the name of one controller."""
 
     def __init__(self, key: KeyFile, clock: Clock = utc_now) -> None:
+        self._clock = clock
+        self.take(key)
+
+    def take(self, key: KeyFile) -> None:
+        """Seal with this key from now on: a controller's own, or the one that follows it."""
         assert key.kind == "controller", "only a controller emits events"
         self.controller_id = key.name
         self.key_id = str(key.key_id)
+        self.key = key
         self._kid = self.key_id.encode()
         self._key = key.key
-        self._signing_key: Ed25519PrivateKey = key.signing_key()
-        self._clock = clock
+        self.signing_key: Ed25519PrivateKey = key.signing_key()
 
     def seal(self, drafts: list[Draft]) -> list[Sealed]:
         """Seal drafts, all with the time of this moment."""
@@ -110,7 +115,7 @@ class Signer:
         body = self.body(one, subject, at)
         lines = _MAC + self._kid + b" " + _b64(mac_of(self._key, self._kid, body))
         if one.event.declared.authority:
-            signature = self._signing_key.sign(_signed(_SIGNATURE, self._kid, body))
+            signature = self.signing_key.sign(_signed(_SIGNATURE, self._kid, body))
             lines += b"\n" + _SIGNATURE + self._kid + b" " + _b64(signature)
         raw = lines + b"\n\n" + body
         if len(raw) > MAX_BYTES:

@@ -18,6 +18,7 @@ from pdsno.controllers import facts
 from pdsno.controllers.errand import Errand
 from pdsno.controllers.heartbeat import send
 from pdsno.controllers.seat import Seat
+from pdsno.controllers.tenure import Tenure
 from pdsno.controllers.verdict import Fact, accepted_of
 from pdsno.errors import SettingsError
 from pdsno.settings import LocalSettings, credentials
@@ -51,6 +52,7 @@ class Edge:
             group.create_task(seat.follow({seat.scope: subjects}))
             await seat.admitted()
             group.create_task(send(seat, seat.home.settings.heartbeat_s))
+            group.create_task(Tenure(seat).run())
             group.create_task(self._work())
             if self._settings.prefixes:
                 group.create_task(self._schedule())

@@ -1,31 +1,31 @@
 """The regional controller: judges what its local controllers report (DOMAIN.md 1 and 3).
 
 reads     its region's log
-decides   owners, presence, merges, findings; refuses strangers; says who fell silent
+decides   owners, presence, merges, findings; refuses strangers; says who fell silent; lets in and
+          renews its local controllers
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-import structlog
-
 from pdsno.controllers import facts
+from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.heartbeat import Heard, every, send
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
+from pdsno.controllers.sentry import Sentry
+from pdsno.controllers.tenure import Tenure
+from pdsno.controllers.validator import Door, Validator
 from pdsno.controllers.verdict import Fact, accepted_of, refused_of
 from pdsno.discovery.deciders import device, report
 from streams.catalogue.anomaly import AnomalyFlagged
 from streams.catalogue.device import DeviceSighted, SightingRefused
 from streams.catalogue.sweep import SweepCovered, SweepFinished
 from streams.clock import utc_now
-from streams.envelope import draft_after
-from streams.errors import ConflictError
 from streams.event import Event
 from streams.log import EVERYTHING, Delivery
 
-_log = structlog.get_logger()
 SUBJECTS = ("obs.*.*", "sweep.*.*")
 
 
@@ -51,6 +51,14 @@ class Regional:
             group.create_task(self._heard.listen(seat, seat.scope))
             group.create_task(reactor.run())
             group.create_task(every(heartbeat_s / 2, self.watch))
+            validator = Validator(seat, [Door(seat.scope, ("local",))], permitted=self._permitted())
+            group.create_task(validator.run())
+            group.create_task(every(heartbeat_s / 2, Sentry(seat, [seat.scope]).look))
+            group.create_task(Tenure(seat).run())
+
+    def _permitted(self) -> list[str]:
+        """List whom it may let in: its delegation, as far as the settings leave it."""
+        return [role for role in self._seat.home.settings.membership.roles if role == "local"]
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings and sweeps of the region."""
@@ -135,23 +143,3 @@ class Regional:
             if one.controller_id in scheduled:
                 events += report.decide_overdue(one, interval, settings.sweep.missed_max, now)
         await emit_once(seat, seat.scope, self._new(events), basis)
-
-
-async def emit_once(seat: Seat, scope: str, events: Sequence[Event], basis: dict[str, int]) -> None:
-    """Append what a look at the clock led to; of several copies that look, one writes it.
-
-    `basis` is where the NIB was before the look.
-    """
-    for event in events:
-        subject = event.subject(scope)
-        last = await seat.log.last(scope, subject)
-        seq = last.seq if last else 0
-        if seq > basis.get(scope, 0):
-            continue  # the subject moved, and this look did not see it: look again later
-        draft = draft_after(f"{subject}@{seq}", event, scope, basis=basis)
-        try:
-            await seat.emit([draft], {subject: seq})
-        except ConflictError:
-            _log.debug("somebody else wrote it", subject=subject)
-        else:
-            _log.info(event.declared.name, subject=subject, id=draft.id)

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from cli.demo.inventory import NOW
+from pdsno.ceremony import create
 from pdsno.controllers.supervisor import Supervisor
-from pdsno.home import connect_as_operator, create
+from pdsno.home import connect_as_operator
 from projections.nib import RemoteNib
 from streams.catalogue.sweep import SweepRequested
 from streams.connection import Connection

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from running_network import PORT, ROOT, SETTINGS, Network, agents, eventually, running
 
+from pdsno.ceremony import create
 from pdsno.controllers.supervisor import Supervisor
-from pdsno.home import create
 
 _DOUBLED = """
 SELECT scope, source, type, subject, cause, count(*) AS times FROM event

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from pdsno.home import create
+from pdsno.ceremony import create
 from streams import topology
 from streams.connection import Connection
-from streams.credential import credentials_text, new_seed, read_seed, user_jwt
+from streams.credential import new_seed, read_seed, user_jwt
+from streams.credential_file import write_credentials
 from streams.errors import LogUnreachableError
 from streams.jetstream import JetStreamLog
 from streams.server import EmbeddedServer
@@ -94,7 +95,7 @@ async def test_nobody_connects_without_credentials(network):
 async def test_a_local_controller_hears_no_answers_meant_for_others(network):
     home, server = network
     connection = await connected(home, server, LOCAL)
-    for subject in ("_INBOX_regional-zone-a-1.>", "pdsno.>", "_INBOX.>", ">"):
+    for subject in ("_INBOX.regional.zone-a.>", "pdsno.>", "_INBOX.>", ">"):
         heard = connection.listen(subject)
         with contextlib.suppress(LogUnreachableError, TimeoutError, StopAsyncIteration):
             pending = await _first(heard, home, server)
@@ -127,9 +128,7 @@ async def test_a_stolen_signing_key_of_a_region_makes_users_of_that_region_only(
     user = new_seed("user")
     forged = home.folder / "forged.creds"
     # a name of another region, signed with the key of this one
-    forged.write_text(
-        credentials_text(user_jwt(stolen, account, user.public, "local-zone-b-1"), user.seed)
-    )
+    write_credentials(forged, user_jwt(stolen, account, user.public, "local-zone-b-1"), user)
     connection = await connected(home, server, OTHER, credentials=forged)
     for subject in (
         "pdsno.zone-b.obs.local-zone-b-1.x",
