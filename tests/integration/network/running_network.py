@@ -129,7 +129,7 @@ class Network:
     async def request(self, controller_id, *prefixes, **wanted):
         """Ask for a sweep as an operator does; return its id."""
         scope = controller_id.split(".")[1]
-        name = f"operator.{scope}.1"
+        name = self.home.person(scope)
         request = SweepRequested(
             controller_id=controller_id,
             sweep_id=fresh_id(),

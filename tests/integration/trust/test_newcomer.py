@@ -7,7 +7,7 @@ import json
 import pytest
 from server_network import SCOPES, connected, connection_of, heads, issue, signing_seed
 
-from pdsno.home import create
+from pdsno.ceremony import create
 from streams.connection import Connection, RefusedError
 from streams.credential import new_seed, new_user, sign_claims, user_jwt
 from streams.credential_file import write_credentials

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from server_network import SCOPES, account_of, connection_of, eventually, issue, push
 
-from pdsno.home import create
+from pdsno.ceremony import create
 from streams.clock import utc_now
 from streams.connection import Connection, RefusedError
 from streams.envelope import Sealed
