@@ -5,17 +5,26 @@ The only file that reads the environment.
 
 import os
 import tomllib
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pdsno.discovery.plan import PROBES, Probe, SnmpCredential
 from pdsno.errors import HomeError, SettingsError
 from streams.name import ControllerId, ScopeName, parse_controller
 
 FILE = "pdsno.toml"
+Prefix = Annotated[IPv4Network | IPv6Network, BeforeValidator(ip_network)]
 
 
 class _Section(BaseModel):
@@ -66,6 +75,26 @@ class LocalSettings(_Section):
         return parse_controller(self.id).scope
 
 
+class AccessSettings(_Section):
+    """One way to reach devices for changing them; the first that fits a device is taken.
+
+    What else it holds is for its driver, which checks it; secrets are references.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    driver: str
+    region: str = ""  # empty: all
+    devices: tuple[str, ...] = ()  # ids; empty: all
+    prefixes: tuple[Prefix, ...] = ()  # empty: all
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is for the driver."""
+        return dict(self.model_extra or {})
+
+
 class MembershipSettings(_Section):
     """Who may join, how many, and how long a certificate is valid (DOMAIN.md 2)."""
 
@@ -94,6 +123,7 @@ class Settings(_Section):
     sweep: SweepSettings = SweepSettings()
     membership: MembershipSettings = MembershipSettings()
     snmp: tuple[SnmpSettings, ...] = ()
+    access: tuple[AccessSettings, ...] = ()
 
     @field_validator("regions")
     @classmethod
@@ -113,6 +143,14 @@ class Settings(_Section):
             role, region, _ = parse_controller(one.id)
             if role != "local" or region not in self.regions:
                 raise ValueError(f"{one.id} is not a local controller of a listed region")
+        names = [one.name for one in self.access]
+        if len(set(names)) != len(names):
+            raise ValueError("two [[access]] have the same name")
+        for access in self.access:
+            if access.region and access.region not in self.regions:
+                raise ValueError(
+                    f"access {access.name} is for {access.region}, which is not listed"
+                )
         return self
 
     def controllers(self) -> list[str]:
