@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +16,16 @@ from cli import option, render, verdict
 from cli.context import Context, chosen, given, open_export
 from cli.render import Column, Format
 from pdsno.errors import LogCheckError
+from pdsno.home import FOUNDER
 from pdsno.membership.certificate import kept
 from streams.keys import Keyring
 from streams.log import Log
 from streams.reader import Reader, Rejected, Verdict
+from streams.standing import Admission
 
 _PROBLEMS_MAX = 10_000
 _SHOWN_MAX = 100
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -162,6 +166,10 @@ async def _reader(
         for one in kept(found.home):
             if one.scope == scope and one.seq < first:
                 reader.read(one)
+        founders = [one for one in found.home.roster() if one.controller_id == FOUNDER]
+        reader.restore(
+            [Admission(scope, FOUNDER, one.public_key, one.key_id, _ALWAYS) for one in founders], []
+        )
     return reader
 
 

@@ -103,7 +103,7 @@ SELECT c.*, CASE WHEN c.revoked_at IS NOT NULL THEN 'revoked'
 FROM controller c WHERE c.controller_id = ? ORDER BY c.scope
 """
 _HISTORY = """
-SELECT recorded_at AS at, scope || ':' || seq AS event, type, source AS by,
+SELECT recorded_at AS happened_at, scope || ':' || seq AS event, type, source AS by,
        coalesce(data->>'reason', data->>'why', data->>'key_id') AS detail
 FROM event
 WHERE data->>'controller_id' = ?
@@ -132,7 +132,7 @@ _FACTS = (
     Column("revoked_reason"),
 )
 _EVENTS = (
-    Column("at", kind="instant"),
+    Column("happened_at", "when", "instant"),
     Column("event"),
     Column("type"),
     Column("by"),

@@ -14,8 +14,8 @@ app = typer.Typer(
 )
 _LIST = """
 WITH found AS (
-    SELECT raised_at AS at, 'alarm' AS kind, scope, reason, source AS about, refused AS count,
-           detail, scope || ':' || refused_from AS event
+    SELECT raised_at AS happened_at, 'alarm' AS kind, scope, reason, source AS about,
+           refused AS count, detail, scope || ':' || refused_from AS event
     FROM alarm
     UNION ALL
     SELECT recorded_at, CASE type WHEN 'join.failed' THEN 'failure' ELSE 'refusal' END, scope,
@@ -33,10 +33,10 @@ WITH found AS (
 SELECT * FROM found
 WHERE (? IS NULL OR scope = ?) AND (? IS NULL OR kind = ?)
   AND (? IS NULL OR reason = upper(replace(?, '-', '_')))
-ORDER BY at DESC, scope, event DESC LIMIT ?
+ORDER BY happened_at DESC, scope, event DESC LIMIT ?
 """
 _COLUMNS = (
-    Column("at", "when", "age"),
+    Column("happened_at", "when", "age"),
     Column("kind"),
     Column("scope", rank=2),
     Column("reason"),
