@@ -90,7 +90,7 @@ class Switch:
         for line in self.running():
             if "# " in line and self.spoil == "break off":
                 head, mark, tail = line.partition("# ")
-                process.stdout.write(head.lstrip() + mark)  # for a moment it looks like a prompt
+                process.stdout.write(head + mark)  # for a moment it looks like a prompt
                 await asyncio.sleep(0.01)
                 process.stdout.write(tail + "\n")
             else:

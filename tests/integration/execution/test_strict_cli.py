@@ -81,11 +81,11 @@ async def test_a_line_below_one_that_opens_no_context_is_refused(strict):
 
 async def test_a_line_that_breaks_off_like_a_prompt_is_read_to_its_end(strict):
     switch = Switch()
-    switch.config["interface e0"] = ["description rack# 7"]
+    switch.config[""] = ["rack# 7", "route a"]
     switch.spoil = "break off"
     async with serving(switch, strict) as port, SshDriver().open(reach(strict, port)) as device:
         text = (await device.read()).text
-    assert text.splitlines() == ["interface e0", "description rack# 7"]
+    assert text.splitlines() == ["rack# 7", "route a"]
 
 
 @pytest.mark.parametrize("how", ["hang up", "never end"])
