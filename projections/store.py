@@ -20,6 +20,7 @@ import structlog
 from projections.batch import FIRST, MORE, ONE, Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
 from projections.table import fingerprint, tables
+from projections.verifier import Restored
 from streams.reader import (
     AHEAD,
     FRESH_FOR,
@@ -279,7 +280,7 @@ class Store:
         self._folded[scope] = int(seq)
         return int(seq)
 
-    def restore(self, reader: Reader, scope: str | None = None) -> None:
+    def restore(self, reader: Reader | Restored, scope: str | None = None) -> None:
         """Tell a reader what an earlier one knew at the checkpoint of a scope, or of each."""
         admissions = [
             Admission(
