@@ -10,7 +10,8 @@ PdsnoError (streams.errors)
 ├── LogCheckError       12   a log holds events that do not count, has gaps, or is damaged
 ├── DoctorError         13   pdsno doctor found something wrong
 ├── InviteError         14   an invitation is missing, damaged, used up or not for this
-└── JoinError           15   a validator refused to let in or to renew, or did not answer
+├── JoinError           15   a validator refused to let in or to renew, or did not answer
+└── LogUnverifiedError  16   a log holds events that no key of this home can verify
 """
 
 from streams.errors import PdsnoError
@@ -74,3 +75,9 @@ class JoinError(PdsnoError):
     """A validator refused to let in or to renew, or did not answer."""
 
     exit_code = 15
+
+
+class LogUnverifiedError(PdsnoError):
+    """A log holds events that no key of this home can verify; whoever holds the key can."""
+
+    exit_code = 16

@@ -6,6 +6,7 @@ decides   who joins as a regional controller or an operator, a MAC in two region
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -24,6 +25,7 @@ from pdsno.discovery.deciders import network, report
 from pdsno.home import GLOBAL_ID
 from streams.catalogue.device import DeviceSighted
 from streams.clock import utc_now
+from streams.errors import LogError
 from streams.log import EVERYTHING, Delivery
 from streams.name import GLOBAL
 
@@ -75,6 +77,7 @@ class Central:
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings of a region with what other regions have."""
         store, region = self._seat.store, deliveries[0].recorded.scope
+        await self._level(region)
         sightings = [
             (one, one.event)
             for one in accepted_of(store, deliveries)
@@ -96,6 +99,17 @@ class Central:
             Decision(one.id, [e for e in events if e.anomaly_id not in known], one.correlation)
             for one, events in answers
         ]
+
+    async def _level(self, region: str) -> None:
+        """Take in what the other regions have by now, as far as they can be reached.
+
+        Else two copies, each at work on one of two sightings, might both not know of the other's.
+        """
+        for other in self._regions:
+            if other != region:
+                with contextlib.suppress(LogError):  # when it is back, its sighting meets this one
+                    head = await self._seat.log.head(other)
+                    await self._seat.projector.reached({other: head})
 
     async def watch(self) -> None:
         """Look which regional controller fell silent."""

@@ -1,6 +1,6 @@
 """The regional controller: judges what its local controllers report (DOMAIN.md 1 and 3).
 
-reads     its region's log
+reads     its region's log, its own decisions as well: a copy may have made them on older facts
 decides   owners, presence, merges, findings; refuses strangers; says who fell silent; lets in and
           renews its local controllers
 """
@@ -20,13 +20,18 @@ from pdsno.controllers.validator import Door, Validator
 from pdsno.controllers.verdict import Fact, accepted_of, refused_of
 from pdsno.discovery.deciders import device, report
 from streams.catalogue.anomaly import AnomalyFlagged
-from streams.catalogue.device import DeviceSighted, SightingRefused
+from streams.catalogue.device import (
+    DeviceLost,
+    DeviceReassigned,
+    DeviceSighted,
+    SightingRefused,
+)
 from streams.catalogue.sweep import SweepCovered, SweepFinished
 from streams.clock import utc_now
 from streams.event import Event
 from streams.log import EVERYTHING, Delivery
 
-SUBJECTS = ("obs.*.*", "sweep.*.*")
+SUBJECTS = ("obs.*.*", "sweep.*.*", "device.*")
 
 
 class Regional:
@@ -70,6 +75,10 @@ class Regional:
                     events = self._presence(event)
                 case SweepFinished() as event:
                     events = self._spike(event)
+                case DeviceReassigned() as event:
+                    events = self._overtaken(event)
+                case DeviceLost() as event:
+                    events = self._found_again(event)
                 case _:
                     continue
             decisions.append(Decision(one.id, events, one.correlation))
@@ -113,6 +122,23 @@ class Regional:
         back = facts.returned(store, scope, sweeper, event.seen)
         lost = [e for one in gone for e in device.decide_missed(one, self._policy.missed_max)]
         return lost + [e for one in back for e in device.decide_seen(one)]
+
+    def _overtaken(self, event: DeviceReassigned) -> list[Event]:
+        store, scope, name = self._seat.store, self._seat.scope, event.device_id
+        state = facts.devices(store, scope, [name]).get(name, device.initial(name))
+        found = facts.sightings(store, scope, [name])
+        seen = {controller: seq for (_, controller), (seq, missed) in found.items() if not missed}
+        return device.decide_reassigned(state, seen)
+
+    def _found_again(self, event: DeviceLost) -> list[Event]:
+        store, scope, name = self._seat.store, self._seat.scope, event.device_id
+        state = facts.devices(store, scope, [name]).get(name, device.initial(name))
+        owner = state.owner or ""
+        seen = facts.returned(store, scope, owner, [name])
+        elsewhere = [
+            one.device for one in facts.missed(store, scope, owner, [name]) if one.seen_elsewhere
+        ]
+        return [e for one in [*seen, *elsewhere][:1] for e in device.decide_seen(one)]
 
     def _spike(self, event: SweepFinished) -> list[Event]:
         earlier = self._seat.store.query(

@@ -6,15 +6,18 @@ from pathlib import Path
 from test_command import COMMANDS
 
 import pdsno.errors
+import pdsno.execution.errors
 import projections.errors
 import streams.errors
 from cli.demo.story import DemoError
 from pdsno.settings import (
+    AccessSettings,
     LocalSettings,
     MembershipSettings,
     Settings,
     SnmpSettings,
     SweepSettings,
+    TlsSettings,
 )
 from streams.errors import PdsnoError
 
@@ -41,6 +44,7 @@ def _errors(kind):
 
 def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
     assert pdsno.errors
+    assert pdsno.execution.errors
     assert projections.errors
     assert streams.errors
     assert DemoError
@@ -50,8 +54,16 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
 
 def test_every_setting_is_documented_with_its_name():
     text = (ROOT / "docs/settings.md").read_text()
-    sections = (Settings, LocalSettings, SweepSettings, MembershipSettings, SnmpSettings)
+    sections = (
+        Settings,
+        LocalSettings,
+        SweepSettings,
+        MembershipSettings,
+        SnmpSettings,
+        AccessSettings,
+        TlsSettings,
+    )
     for section in sections:
         for name in section.model_fields:
-            if name not in {"local", "sweep", "snmp", "membership"}:
+            if name not in {"local", "sweep", "snmp", "membership", "access", "tls"}:
                 assert f"`{name}`" in text, f"{section.__name__}.{name}"
