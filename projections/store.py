@@ -103,8 +103,9 @@ class Store:
             "memory_limit": memory_limit,
             "threads": str(threads),
             "preserve_insertion_order": "false",
-            # A checkpoint writes the last row group of `event` anew: about one per 120,000 events.
-            "checkpoint_threshold": "128MB",
+            # A checkpoint writes the last row group of `event` anew: not after every few events. A
+            # batch of a rebuild is larger than this, and goes to the file without the detour.
+            "checkpoint_threshold": "48MB",
             "temp_directory": f"{path}.tmp" if path else "",
             "max_temp_directory_size": "1GB",  # a query must not take the disk from the log
         }
