@@ -4,15 +4,20 @@
 
 One interpreter verifies on one core only. So a rebuild hands the events, as they were recorded, to
 a process of its own and takes back batches, in their order. The keys and what a reader must know
-reach it through its standard input, and nothing else does: they stand on no command line, in no
-environment and in no file. It ends with its owner, or when its input does. What it says is trusted
-as far as this process itself: it is our own code, and nobody else writes into its pipes.
+reach it through its standard input, a socket that only we two hold: they stand on no command line,
+in no environment and in no file. It ends with its owner, or when the socket does. What it says is
+trusted as far as this process itself: it is our own code, and nobody else can write there.
+
+A message goes in one call: each call that gives up Python's lock waits for it again, five
+milliseconds where the event loop is busy.
 """
 
 import asyncio
 import contextlib
 import os
 import pickle
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -29,6 +34,7 @@ from streams.server import end_with_parent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LENGTH = struct.Struct("!Q")
 _AHEAD_MAX = 3  # deliveries that were sent and not answered yet; bounds the memory
 _END_S = 10.0
 
@@ -53,30 +59,30 @@ class Verifier:
 
     def __init__(self, keyring: Keyring, known: Restored) -> None:
         self._start = (os.getpid(), keyring, known.told)
+        self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> "Verifier":
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "projections.verifier"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the owner
-        )
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "projections.verifier"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the owner
+            )
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="verifier")
         return self
 
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid
+        return int(self._process.pid)
 
     def __exit__(self, *_: object) -> None:
         """End it, whatever it does."""
         self._process.kill()
         self._threads.shutdown(wait=True)
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # what is left in its buffer goes nowhere
-                assert pipe is not None
-                pipe.close()
+        self._socket.close()
         self._process.wait(_END_S)
 
     async def batches(self, source: AsyncIterator[list[Recorded]]) -> AsyncIterator[Batch]:
@@ -91,8 +97,8 @@ class Verifier:
                     await room.acquire()
                     await loop.run_in_executor(self._threads, self._send, _packed(events))
                 await loop.run_in_executor(self._threads, self._send, None)
-            except (BrokenPipeError, ValueError):
-                return  # it is gone, which its answers tell as well
+            except VerifierLostError:
+                return  # its answers tell as well, and how it ended
 
         feeding = asyncio.create_task(feed())
         feeding.add_done_callback(lambda _: None if feeding.cancelled() else self._stopped(feeding))
@@ -101,6 +107,10 @@ class Verifier:
                 room.release()
                 yield batch
             await feeding
+        except VerifierLostError:
+            if feeding.done() and not feeding.cancelled():
+                feeding.result()  # what failed here comes first: it ended for that
+            raise
         finally:
             feeding.cancel()
             await asyncio.wait([feeding])
@@ -111,21 +121,39 @@ class Verifier:
             self._process.kill()
 
     def _send(self, message: object) -> None:
-        assert self._process.stdin is not None
-        pickle.dump(message, self._process.stdin, pickle.HIGHEST_PROTOCOL)
-        self._process.stdin.flush()
+        try:
+            _send(self._socket, message)
+        except OSError as error:
+            raise VerifierLostError(f"the process that verifies takes no more: {error}") from error
 
     def _receive(self) -> Batch | None:
-        assert self._process.stdout is not None
         try:
-            answer: Batch | None = pickle.load(self._process.stdout)  # noqa: S301  # see above
-        except (EOFError, pickle.UnpicklingError, ValueError) as error:
+            answer: Batch | None = _receive(self._socket)
+        except (EOFError, OSError) as error:
             code = self._process.wait(_END_S)
             raise VerifierLostError(
                 f"the process that verifies ended with {code}",
                 hint="nothing is lost: what it did not answer is verified again",
             ) from error
         return answer
+
+
+def _send(to: socket.socket, message: object) -> None:
+    written = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    to.sendall(_LENGTH.pack(len(written)) + written)
+
+
+def _receive(given: socket.socket) -> Any:
+    (length,) = _LENGTH.unpack(_exactly(given, _LENGTH.size))
+    return pickle.loads(_exactly(given, length))  # noqa: S301  # from one of us two
+
+
+def _exactly(given: socket.socket, length: int) -> bytearray:
+    """Receive so many bytes; EOFError when the other is gone before."""
+    room = bytearray(length)
+    if given.recv_into(room, length, socket.MSG_WAITALL) != length:
+        raise EOFError
+    return room
 
 
 def _packed(events: list[Recorded]) -> tuple[Any, ...]:
@@ -146,22 +174,17 @@ def _unpacked(scope: str, *columns: list[Any]) -> Iterable[Recorded]:
 
 def main() -> None:
     """Verify what comes in, until the end."""
-    given, taken = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # nothing but batches goes into the pipe
-    owner, keyring, told = pickle.load(given)  # noqa: S301  # from our owner
+    owner_socket = socket.socket(fileno=sys.stdin.fileno())
+    owner, keyring, told = _receive(owner_socket)
     end_with_parent(owner)
     reader = Reader(keyring)
     for known in told:
         reader.restore(*known)
-    while True:
-        events = pickle.load(given)  # noqa: S301  # from our owner
-        batch = None if events is None else judge(reader, _unpacked(*events))
-        pickle.dump(batch, taken, pickle.HIGHEST_PROTOCOL)
-        taken.flush()
-        if batch is None:
-            return
+    while (events := _receive(owner_socket)) is not None:
+        _send(owner_socket, judge(reader, _unpacked(*events)))
+    _send(owner_socket, None)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, ConnectionError):
         main()
