@@ -263,8 +263,8 @@ class Reader:
             raise _RefusedError("WRONG_SUBJECT", str(error)) from error
         if belongs != recorded.subject:
             raise _RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
-        own = declared.owned or name.role == "local"
-        if own and getattr(event, "controller_id", source) != source:
+        own = declared.owner or ("controller_id" if name.role == "local" else "")
+        if own and getattr(event, own, source) != source:
             raise _RefusedError("NOT_OWN", f"{source} speaks for another controller")
 
     def _check_authority(self, scope: str, frame: Frame, event: Event, source: str) -> None:
