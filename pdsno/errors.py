@@ -8,7 +8,8 @@ PdsnoError (streams.errors)
 ├── NotFoundError        9   no such device, sweep, event or controller
 ├── NotApplicableError  11   a command does not apply to the thing as it is
 ├── LogCheckError       12   a log holds events that do not count, has gaps, or is damaged
-└── DoctorError         13   pdsno doctor found something wrong
+├── DoctorError         13   pdsno doctor found something wrong
+└── PolicyError         14   a policy document is malformed, or would loosen what may not be
 """
 
 from streams.errors import PdsnoError
@@ -60,3 +61,9 @@ class DoctorError(PdsnoError):
     """`pdsno doctor` found something wrong."""
 
     exit_code = 13
+
+
+class PolicyError(PdsnoError, ValueError):
+    """A policy document is malformed, or would loosen what it may not."""
+
+    exit_code = 14

@@ -20,7 +20,7 @@ from streams.name import ControllerId, ScopeName, Token
 SUBJECT = "change.{author}.{change_id}"
 Tier = Literal["LOW", "MEDIUM", "HIGH"]
 Place = Annotated[int, Field(ge=0, le=9999)]  # in the list of payloads
-Seconds = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 Denial = Literal[
     "MALFORMED_PROPOSAL",
@@ -33,6 +33,7 @@ Denial = Literal[
     "DEVICE_DEGRADED",
     "SEVERAL_REGIONS",
     "NO_EXECUTOR",
+    "PAYLOAD_REFUSED",
     "TOO_MANY_DEVICES",
     "IMMUTABLE_RULE",
     "MISSING_ROLLBACK",
@@ -67,6 +68,7 @@ class Why(BaseModel):
     tier: Tier
     devices: list[Token]
     paths: list[str]
+    more: Count = 0  # paths that are not listed here
 
 
 class BlastRadius(BaseModel):
@@ -114,8 +116,9 @@ class ChangeProposed(Event):
     policy_version: Version
     opens_at: AwareDatetime | None = None  # not before
     closes_at: AwareDatetime | None = None  # not after
-    downtime_s: Seconds = 0
+    downtime_s: Count = 0
     reverts: Token | None = None  # the change that it takes back
+    emergency: str = ""  # the type, when a local controller may not act first any more
 
 
 @event(

@@ -46,6 +46,7 @@ class ExecutionApplying(Event):
     change_id: Token
     device_id: Token
     payload_hash: Sha256
+    persist_id: Token  # names this attempt: with it a successor confirms or takes back
 
 
 @event("execution.verified", version=1, subject=SUBJECT, emitters={"local"}, owned=True)

@@ -119,6 +119,7 @@ FIELDS: dict[str, Fields] = {
         "closes_at": maybe,
         "downtime_s": st.sampled_from([0, 2**31 - 1]),
         "reverts": st.sampled_from([None, "c1"]),
+        "emergency": st.sampled_from(["", "null-route"]),
     },
     "change.classified": {
         **_DECIDED,
