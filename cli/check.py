@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +17,12 @@ from cli.render import Column, Format
 from pdsno.errors import LogCheckError
 from streams.keys import Keyring
 from streams.name import parse_controller
-from streams.reader import Admission, Reader, Rejected, Verdict
+from streams.reader import Reader, Rejected, Verdict
+from streams.standing import Admission
 
 _PROBLEMS_MAX = 10_000
 _SHOWN_MAX = 100
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -154,7 +157,7 @@ def _reader(found: Context, keyring: Keyring, scope: str, *, partial: bool) -> R
     if partial:
         reader.restore(
             [
-                Admission(scope, member.controller_id, member.public_key, member.key_id)
+                Admission(scope, member.controller_id, member.public_key, member.key_id, _ALWAYS)
                 for member in found.home.roster()
                 if parse_controller(member.controller_id).scope == scope and member.role != "global"
             ],

@@ -4,6 +4,7 @@ pdsno.toml            settings
 roster.json           who belongs to the network: ids, public keys (not secret)
 keys/                 root.key, root.pub, region.<region>.key, <controller id>.key; each 0600
 creds/                <process>.creds: how each process proves itself to the server; each 0600
+creds/system.creds    may replace what the server knows of accounts: for the global controller
 creds/signing/        operator.nk, system.nk, account.nk, <role>.<scope>.nk; each 0600
 secrets/              what secret://file/NAME points to; each 0600
 nats/                 the store of the embedded server
@@ -23,14 +24,15 @@ from pydantic import BaseModel
 
 from pdsno.errors import HomeError, SettingsError
 from pdsno.settings import FILE, Settings, parse_settings, read_settings
+from streams.account import Account, server_config
 from streams.connection import Connection
 from streams.credential import (
-    account_jwt,
+    SYSTEM,
+    Seed,
     credentials_text,
     new_seed,
-    operator_jwt,
+    new_user,
     role_of,
-    server_config,
     user_jwt,
 )
 from streams.errors import KeyFileError
@@ -44,6 +46,7 @@ from streams.keys import (
     write_key,
 )
 from streams.name import GLOBAL, ControllerId, Role, parse_controller, token
+from streams.permission import NEWCOMER, pusher, signing_name
 from streams.server import AUTHORIZATION
 
 GLOBAL_ID = "global.global.1"
@@ -248,30 +251,37 @@ def _write_keys(folder: Path, settings: Settings) -> None:
 
 
 def _write_server(folder: Path, settings: Settings) -> None:
-    """Make operator, account and signing keys, and credentials for every process."""
+    """Make operator, accounts and signing keys, and credentials for every process."""
     operator, system, account = (new_seed(k) for k in ("operator", "account", "account"))
     names = [*settings.controllers(), READER]
-    signing = {role_of(name): new_seed("account") for name in names}
+    signing = {signing_name(*role_of(name)): new_seed("account") for name in names}
+    for scope in (*settings.regions, GLOBAL):
+        signing[signing_name(NEWCOMER, scope)] = new_seed("account")
     creds = folder / "creds"
     (creds / "signing").mkdir(parents=True, mode=0o700)
-    secret = {"operator": operator, "system": system, "account": account}
-    secret |= {f"{role}.{scope}": seed for (role, scope), seed in signing.items()}
-    for name, seed in secret.items():
+    for name, seed in {"operator": operator, "system": system, "account": account}.items():
+        _write_private(creds / "signing" / f"{name}.nk", seed.seed + "\n")
+    for name, seed in signing.items():
         _write_private(creds / "signing" / f"{name}.nk", seed.seed + "\n")
     for name in names:
-        user = new_seed("user")
-        jwt = user_jwt(signing[role_of(name)], account.public, user.public, token(name))
-        _write_private(creds / f"{name}.creds", credentials_text(jwt, user.seed))
-    public = {f"{role}.{scope}": seed.public for (role, scope), seed in signing.items()}
+        _write_user(creds, name, signing[signing_name(*role_of(name))], account.public)
+    _write_user(creds, SYSTEM, system, system.public)
+    public = {name: seed.public for name, seed in signing.items()}
     nats = folder / "nats"
     nats.mkdir(mode=0o700)
     (nats / AUTHORIZATION).write_text(
         server_config(
-            operator_jwt(operator, system.public),
-            (system.public, account_jwt(operator, system.public, "SYS")),
-            (account.public, account_jwt(operator, account.public, "pdsno", public)),
+            operator, Account(system.public, "SYS"), Account(account.public, "pdsno", public)
         )
     )
+
+
+def _write_user(creds: Path, name: str, signing: Seed, account: str) -> None:
+    """Write the credentials of a process of this machine."""
+    user = new_user()
+    permissions = pusher() if name == SYSTEM else None
+    jwt = user_jwt(signing, account, user.public, token(name), permissions=permissions)
+    _write_private(creds / f"{name}.creds", credentials_text(jwt, user.seed))
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -23,10 +23,10 @@ from projections.table import fingerprint, tables
 from streams.reader import (
     AHEAD,
     FRESH_FOR,
-    Admission,
     Reader,
     Verdict,
 )
+from streams.standing import Admission, Root
 
 _log = structlog.get_logger()
 _CLOSE_WITHIN_S = 10.0
@@ -40,6 +40,15 @@ CREATE TABLE IF NOT EXISTS nib (fingerprint VARCHAR, duckdb VARCHAR);
 CREATE TABLE IF NOT EXISTS checkpoint (
     scope VARCHAR PRIMARY KEY, seq UBIGINT, recorded_at TIMESTAMP, created_at TIMESTAMP,
     accepted UBIGINT, quarantined UBIGINT, unverifiable UBIGINT);
+"""
+_ADMITTED = """
+SELECT scope, controller_id, public_key, key_id, valid_until, previous_public_key, previous_key_id,
+       previous_until, revoked_at IS NOT NULL
+FROM controller WHERE ? IS NULL OR scope = ?
+"""
+_ROOTS = """
+SELECT scope, generation, public_key, previous_until FROM root
+WHERE ? IS NULL OR scope = ? ORDER BY scope, generation
 """
 
 
@@ -272,9 +281,16 @@ class Store:
 
     def restore(self, reader: Reader, scope: str | None = None) -> None:
         """Tell a reader what an earlier one knew at the checkpoint of a scope, or of each."""
-        admissions = self.query(
-            "SELECT scope, controller_id, public_key, key_id FROM controller"
-        ).rows
+        admissions = [
+            Admission(
+                row[0], row[1], row[2], row[3], _utc(row[4]), row[5], row[6], _aware(row[7]), row[8]
+            )
+            for row in self.query(_ADMITTED, [scope, scope]).rows
+        ]
+        roots = [
+            Root(row[0], row[1], row[2], _aware(row[3]))
+            for row in self.query(_ROOTS, [scope, scope]).rows
+        ]
         recent: list[tuple[str, datetime, str]] = []
         for one in self.checkpoints().values():
             if one.recorded_at is not None and scope in {None, one.scope}:
@@ -285,7 +301,7 @@ class Store:
                     [one.scope, since.replace(tzinfo=None)],
                 ).rows
                 recent += [(name, at.replace(tzinfo=UTC), seen) for name, at, seen in found]
-        reader.restore((Admission(*a) for a in admissions if scope in {None, a[0]}), recent)
+        reader.restore(admissions, recent, roots)
 
     def apply(self, verdicts: Sequence[Verdict]) -> None:
         """Fold the next events of one scope, in order; what is folded already is left out."""
@@ -353,4 +369,8 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Ro
 
 
 def _aware(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at else None
+    return _utc(at) if at else None
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC)

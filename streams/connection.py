@@ -17,6 +17,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from streams.credential import inbox_of
 from streams.errors import LogError, LogUnreachableError
 
 _log = structlog.get_logger()
@@ -102,7 +103,7 @@ class Connection:
                     reconnect_time_wait=1,
                     connect_timeout=2,
                     allow_reconnect=True,
-                    inbox_prefix=f"_INBOX_{name.replace('.', '-')}".encode(),
+                    inbox_prefix=inbox_of(name).encode(),
                     user_credentials=str(credentials) if credentials else None,
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:

@@ -1,10 +1,9 @@
-"""What the server itself enforces: operator mode, and a scoped signing key per role and scope.
+"""How a process proves itself to the server: nkeys, and JWTs that the server checks by itself.
 
-The tree of who may publish what is the tree of the keys (DESIGN.md 4), told to the server as JWTs
-that it checks without asking us: an operator signs an account; the account names scoped signing
-keys, each with the one template of permissions that any user signed by it has; a user's
-credentials are signed by the key of its role and scope. A stolen signing key of a region makes
-users of that region only, whatever they ask for.
+An operator signs an account (streams/account.py); the account names scoped signing keys, each with
+the one template of permissions (streams/permission.py) that any user signed by it has. A user's
+secret never leaves its owner: the issuer signs the public half. A stolen signing key of a region
+makes users of that region only, whatever they ask for.
 
 Only what a role writes is bound here; that it is also true, the reader checks (streams/reader.py).
 """
@@ -12,28 +11,24 @@ Only what a role writes is bound here; that it is also true, the reader checks (
 import base64
 import hashlib
 import json
+import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import nkeys
 
+from streams.clock import utc_now
 from streams.name import GLOBAL, parse_controller
-from streams.topology import PARKED_SUBJECT
+from streams.permission import NEWCOMER, inbox
 
-_UNLIMITED = {
-    "subs": -1,
-    "data": -1,
-    "payload": -1,
-    "imports": -1,
-    "exports": -1,
-    "wildcards": True,
-    "conn": -1,
-    "leaf": -1,
-    "mem_storage": -1,
-    "disk_storage": -1,
-    "streams": -1,
-    "consumer": -1,
+SYSTEM = "system"  # the process name of whoever replaces account claims
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}\Z")
+_PREFIXES = {
+    "operator": nkeys.PREFIX_BYTE_OPERATOR,
+    "account": nkeys.PREFIX_BYTE_ACCOUNT,
+    "user": nkeys.PREFIX_BYTE_USER,
 }
 
 
@@ -44,6 +39,10 @@ class Seed:
     seed: str
     public: str
 
+    def __repr__(self) -> str:
+        """Show the public half only."""
+        return f"Seed({self.public})"
+
     def sign(self, text: bytes) -> bytes:
         """Sign with Ed25519."""
         signature: bytes = nkeys.from_seed(bytearray(self.seed.encode())).sign(text)
@@ -52,13 +51,13 @@ class Seed:
 
 def new_seed(kind: str) -> Seed:
     """Make an nkey from the system's randomness; kind is operator, account or user."""
-    prefix = {
-        "operator": nkeys.PREFIX_BYTE_OPERATOR,
-        "account": nkeys.PREFIX_BYTE_ACCOUNT,
-        "user": nkeys.PREFIX_BYTE_USER,
-    }[kind]
-    seed = nkeys.encode_seed(secrets.token_bytes(32), prefix).decode()
+    seed = nkeys.encode_seed(secrets.token_bytes(32), _PREFIXES[kind]).decode()
     return read_seed(seed)
+
+
+def new_user() -> Seed:
+    """Make the nkey of a user, where the user is: only its public half is for the issuer."""
+    return new_seed("user")
 
 
 def read_seed(seed: str) -> Seed:
@@ -67,90 +66,33 @@ def read_seed(seed: str) -> Seed:
     return Seed(seed, pair.public_key.decode().rstrip("="))
 
 
-def signing_name(role: str, scope: str) -> str:
-    """Name the scoped signing key of a role in a scope."""
-    return f"{role}.{scope}"
-
-
-def template(role: str, scope: str) -> dict[str, Any]:
-    """Say what users of a role in a scope may publish and hear; `{{name()}}` is the user's name."""
-    publish = ["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.*"]
-    publish += ["$JS.API.CONSUMER.CREATE.*.>", "$JS.API.CONSUMER.MSG.NEXT.*.*"]
-    publish += ["$JS.API.CONSUMER.DELETE.*.*", "$JS.ACK.>", "pdsno-nib.query"]
-    subscribe = ["_INBOX_{{name()}}.>"]
-    match role:
-        case "global":
-            publish += ["pdsno.>", f"{PARKED_SUBJECT}.>", "$JS.API.STREAM.CREATE.*"]
-            subscribe += ["pdsno-beat.>"]
-        case "regional":
-            # sightings stay with their local controller: they are not the region's to make
-            publish += [
-                f"pdsno.{scope}.{noun}.>"
-                for noun in ("controller", "device", "anomaly", "refusal", "sweep")
-            ]
-            publish += [f"pdsno-beat.{scope}.{{{{name()}}}}", f"{PARKED_SUBJECT}.>"]
-            subscribe += [f"pdsno-beat.{scope}.*"]
-        case "local":
-            publish += [f"pdsno.{scope}.{noun}.{{{{name()}}}}.>" for noun in ("obs", "sweep")]
-            publish += [f"pdsno-beat.{scope}.{{{{name()}}}}", "pdsno-progress.>"]
-        case "operator":
-            scopes = "*" if scope == GLOBAL else scope
-            publish += [f"pdsno.{scopes}.sweep.>", f"pdsno.{scopes}.device.>"]
-            subscribe += ["pdsno-progress.>"]
-        case "nib":
-            subscribe += ["pdsno-nib.query"]
-        case _:
-            raise ValueError(f"{role} has no place on the server")
-    found: dict[str, Any] = {
-        "pub": {"allow": publish},
-        "sub": {"allow": subscribe},
-        "subs": -1,
-        "data": -1,
-        "payload": -1,
-    }
-    if role == "nib":
-        found["resp"] = {"max": -1, "ttl": 600_000_000_000}  # an answer has any number of parts
-    return found
-
-
-def operator_jwt(operator: Seed, system_account: str) -> str:
-    """Write the operator's own claims."""
-    claims = {"type": "operator", "version": 2, "system_account": system_account}
-    return _jwt(operator, operator.public, "pdsno", claims)
-
-
-def account_jwt(
-    operator: Seed, account: str, name: str, signing: dict[str, str] | None = None
+def user_jwt(
+    signing: Seed,
+    account: str,
+    user: str,
+    name: str,
+    expires_at: datetime | None = None,
+    *,
+    issued_at: datetime | None = None,
+    permissions: dict[str, Any] | None = None,
 ) -> str:
-    """Write an account's claims; `signing` gives the public key of each `<role>.<scope>`."""
-    scopes = []
-    for key_name, public in (signing or {}).items():
-        role, _, scope = key_name.partition(".")
-        scopes.append(
-            {
-                "kind": "user_scope",
-                "key": public,
-                "role": key_name,
-                "template": template(role, scope),
-            }
-        )
-    claims: dict[str, Any] = {
-        "type": "account",
-        "version": 2,
-        "default_permissions": {"pub": {}, "sub": {}},
-        "limits": _UNLIMITED
-        if signing
-        else _UNLIMITED | {"mem_storage": 0, "disk_storage": 0, "streams": 0, "consumer": 0},
-    }
-    if scopes:
-        claims["signing_keys"] = scopes
-    return _jwt(operator, account, name, claims)
+    """Write a user's claims; what it may do stands in the scope of the key that signs.
 
-
-def user_jwt(signing: Seed, account: str, user: str, name: str) -> str:
-    """Write a user's claims: a name, and nothing else; what it may do stands in the key's scope."""
-    claims = {"type": "user", "version": 2, "issuer_account": account}
-    return _jwt(signing, user, name, claims)
+    `user` is a public nkey. `name` becomes a token of subjects (`{{name()}}` in the templates), so
+    it must be one: a dot, `*` or `>` is a ValueError. `permissions` are for an account without
+    scopes, that of the system.
+    """
+    if not _NAME.match(name):
+        raise ValueError(f"{name!r} cannot name a user: letters, digits, _ and -, at most 200")
+    if not _is_public(user, "user"):
+        raise ValueError("the key to be certified is not the public nkey of a user")
+    claims = {"type": "user", "version": 2, "issuer_account": account} | (permissions or {})
+    if signing.public == account:
+        del claims["issuer_account"]
+    body: dict[str, Any] = {"iat": int((issued_at or utc_now()).timestamp())}
+    if expires_at is not None:
+        body["exp"] = int(expires_at.timestamp())
+    return sign_claims(signing, user, name, claims, body)
 
 
 def credentials_text(jwt: str, seed: str) -> str:
@@ -163,20 +105,31 @@ def credentials_text(jwt: str, seed: str) -> str:
 
 def role_of(name: str) -> tuple[str, str]:
     """Tell the role and scope of a controller id, or of a process that only reads."""
-    if name == "nib":
-        return "nib", GLOBAL
+    if name in {"nib", SYSTEM}:
+        return name, GLOBAL
     found = parse_controller(name)
     return found.role, found.scope
 
 
-def _jwt(signer: Seed, subject: str, name: str, claims: dict[str, Any]) -> str:
+def inbox_of(name: str) -> str:
+    """Say where answers to a process go; a name that is no controller's is a newcomer's."""
+    try:
+        role, scope = role_of(name)
+    except ValueError:
+        role, scope = NEWCOMER, GLOBAL
+    return inbox(role, scope, name.replace(".", "-"))
+
+
+def sign_claims(
+    signer: Seed, subject: str, name: str, claims: dict[str, Any], more: dict[str, Any]
+) -> str:
+    """Write a JWT as NATS wants it; `more` holds `iat` and perhaps `exp`, in epoch seconds."""
     body: dict[str, Any] = {
-        "iat": 0,
         "iss": signer.public,
         "name": name,
         "sub": subject,
         "nats": claims,
-    }
+    } | more
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
     body["jti"] = base64.b32encode(digest).decode().rstrip("=")
     head = _part({"typ": "JWT", "alg": "ed25519-nkey"})
@@ -185,18 +138,29 @@ def _jwt(signer: Seed, subject: str, name: str, claims: dict[str, Any]) -> str:
     return f"{text}.{signature}"
 
 
+def read_claims(jwt: str) -> dict[str, Any]:
+    """Read what a JWT says, without checking who says it; ValueError when it is none."""
+    try:
+        _, body, _ = jwt.strip().split(".")
+        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        assert isinstance(found["nats"], dict)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ValueError("not a JWT of NATS") from error
+    return found
+
+
+def _is_public(key: str, kind: str) -> bool:
+    """Tell whether a text is a public nkey: prefix, 32 bytes and CRC-16 in base32."""
+    try:
+        raw = base64.b32decode(key + "=" * (-len(key) % 8))
+    except ValueError:
+        return False
+    return (
+        len(raw) == 35
+        and raw[0] == _PREFIXES[kind]
+        and nkeys.crc16(raw[:-2]) == int.from_bytes(raw[-2:], "little")
+    )
+
+
 def _part(value: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
-
-
-def server_config(operator: str, system: tuple[str, str], account: tuple[str, str]) -> str:
-    """Write what the server must know: the operator, and both accounts by their public keys."""
-    return (
-        f"operator: {operator}\n"
-        "resolver: MEMORY\n"
-        "resolver_preload: {\n"
-        f"  {system[0]}: {system[1]}\n"
-        f"  {account[0]}: {account[1]}\n"
-        "}\n"
-        f"system_account: {system[0]}\n"
-    )

@@ -209,11 +209,12 @@ class Keyring:
     """The MAC keys a process can reach from the secrets it holds, and the root it pins."""
 
     def __init__(self, held: Iterable[KeyFile] = (), *, root_public_key: str = "") -> None:
+        """Take secrets, and the pin: the root's public keys, one a line, by generation."""
         self._held = tuple(held)
         self._found: dict[str, bytes | None] = {}
-        pins = [decode(root_public_key)] if root_public_key else []
-        pins += [decode(h.public_key()) for h in self._held if h.kind == "root"]
-        self.root_public_keys: tuple[bytes, ...] = tuple(dict.fromkeys(pins))
+        pins = {g: decode(line) for g, line in enumerate(root_public_key.split(), start=1)}
+        pins |= {h.generation: decode(h.public_key()) for h in self._held if h.kind == "root"}
+        self.root_public_keys: dict[int, bytes] = pins
 
     def mac_key(self, key_id: str) -> bytes | None:
         """Return the key behind an id, or None when nothing held leads to it."""

@@ -16,12 +16,12 @@ An event of a scope is accepted only when, in this order:
  9. the role may emit this type (ROLE_NOT_ALLOWED) in this scope (SCOPE_NOT_ALLOWED);
 10. the data belongs on this subject (WRONG_SUBJECT) and, where it names its emitter, names this
     one; a local controller names no controller but itself (NOT_OWN);
-11. the emitter was admitted before this position (NOT_ADMITTED) with this key (FOREIGN_KEY);
+11. the emitter has a voice here, now, with this key: streams/standing.py says who has
+    (NOT_ADMITTED, REVOKED, CERTIFICATE_EXPIRED, KEY_RETIRED, FOREIGN_KEY);
 12. an act of authority carries a valid signature, whoever checks it, and nothing else carries one
     (BAD_SIGNATURE);
-13. who admits a controller has the right to: the global controller any, where its name reaches; a
-    regional one the local ones of its region, there (ROLE_NOT_ALLOWED, SCOPE_NOT_ALLOWED); each
-    under its own role and key (MALFORMED_DATA).
+13. who admits, renews or revokes a controller has the right to: see streams/standing.py too
+    (ROLE_NOT_ALLOWED, SCOPE_NOT_ALLOWED, ALREADY_ADMITTED, MALFORMED_DATA).
 
 The same log gives the same verdicts on every reading, and from every position: what was not
 accepted leaves no trace in the reader.
@@ -31,43 +31,23 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
 import streams.catalogue  # noqa: F401  # fills the registry before anything is read
-from streams.catalogue.controller import ControllerAdmitted
 from streams.clock import from_wire, is_wire
 from streams.envelope import Frame, MalformedError, take_apart, verify_mac, verify_signature
 from streams.event import REGISTRY, Event
-from streams.keys import KeyId, Keyring, decode
+from streams.keys import KeyId, Keyring
 from streams.log import Recorded
-from streams.name import GLOBAL, ControllerName, parse_controller
+from streams.name import parse_controller
+from streams.refusal import Reason, RefusedError
+from streams.standing import Admission, Root, Standing, reaches
 
 FRESH_FOR = timedelta(seconds=300)
 AHEAD = timedelta(seconds=2)
-
-Reason = Literal[
-    "MALFORMED_ENVELOPE",
-    "BAD_MAC",
-    "BAD_SIGNATURE",
-    "MALFORMED_BODY",
-    "FOREIGN_KEY",
-    "MOVED",
-    "STALE",
-    "FUTURE",
-    "DUPLICATE",
-    "UNKNOWN_TYPE",
-    "MALFORMED_DATA",
-    "ROLE_NOT_ALLOWED",
-    "SCOPE_NOT_ALLOWED",
-    "WRONG_SUBJECT",
-    "NOT_OWN",
-    "NOT_ADMITTED",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,42 +87,27 @@ class Unverifiable:
 Verdict = Accepted | Rejected | Unverifiable
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A controller that may emit in a scope, since a position."""
-
-    scope: str
-    controller_id: str
-    public_key: str
-    key_id: str
-
-
-class _RefusedError(Exception):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail
-
-
 class Reader:
     """Judges the events of any number of scopes, each scope in the order of its sequence."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        self._roots = [Ed25519PublicKey.from_public_bytes(k) for k in keyring.root_public_keys]
-        self._admitted: dict[tuple[str, str], tuple[Ed25519PublicKey, str]] = {}
+        self._standing = Standing(keyring.root_public_keys)
         self._seen: dict[str, dict[str, None]] = {}
         self._window: dict[str, deque[tuple[datetime, str]]] = {}
         self._sources: dict[str, str] = {}
 
     def restore(
-        self, admissions: Iterable[Admission], recent: Iterable[tuple[str, datetime, str]]
+        self,
+        admissions: Iterable[Admission],
+        recent: Iterable[tuple[str, datetime, str]],
+        roots: Iterable[Root] = (),
     ) -> None:
-        """Take up where an earlier reader stopped: who was admitted, and what was recorded of late.
+        """Take up where an earlier reader stopped: who had a voice, and what was recorded of late.
 
         `recent` gives (scope, recorded_at, "source id"), in the order of the log.
         """
-        for one in admissions:
-            self._admit(one.scope, one.controller_id, one.public_key, one.key_id)
+        self._standing.restore(admissions, roots)
         for scope, at, seen in recent:
             self._seen.setdefault(scope, {})[seen] = None
             self._window.setdefault(scope, deque()).append((at, seen))
@@ -154,7 +119,7 @@ class Reader:
             try:
                 frame = take_apart(recorded.raw)
             except MalformedError as error:
-                raise _RefusedError("MALFORMED_ENVELOPE", str(error)) from error
+                raise RefusedError("MALFORMED_ENVELOPE", str(error)) from error
             mac_checked = self._check_mac(frame)
             if not mac_checked and not self._signature_known(recorded.scope, frame):
                 return Unverifiable(recorded)
@@ -162,7 +127,7 @@ class Reader:
             body = _parse(frame.body)
             kind = body["type"]
             return self._judge(recorded, frame, body, source)
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             return Rejected(recorded, refusal.reason, refusal.detail, source, kind)
 
     def _check_mac(self, frame: Frame) -> bool:
@@ -170,28 +135,18 @@ class Reader:
         if key is None:
             return False
         if not verify_mac(key, frame):
-            raise _RefusedError("BAD_MAC", f"the MAC was not made with {frame.key_id}")
+            raise RefusedError("BAD_MAC", f"the MAC was not made with {frame.key_id}")
         return True
 
     def _signature_known(self, scope: str, frame: Frame) -> bool:
         if frame.signature is None or frame.signer_id is None:
             return False
-        keys = self._public_keys(scope, frame.signer_id)
-        if not keys:
+        key = self._standing.public_key(scope, frame.signer_id)
+        if key is None:
             return False
-        if frame.signer_id != frame.key_id or not any(verify_signature(k, frame) for k in keys):
-            raise _RefusedError("BAD_SIGNATURE", f"not signed by {frame.signer_id}")
+        if frame.signer_id != frame.key_id or not verify_signature(key, frame):
+            raise RefusedError("BAD_SIGNATURE", f"not signed by {frame.signer_id}")
         return True
-
-    def _public_keys(self, scope: str, key_id: str) -> list[Ed25519PublicKey]:
-        try:
-            signer = KeyId.parse(key_id).controller_id
-        except ValueError:
-            return []
-        if parse_controller(signer).role == "global":
-            return self._roots
-        admitted = self._admitted.get((scope, signer))
-        return [admitted[0]] if admitted else []
 
     def _source(self, key_id: str) -> str:
         source = self._sources.get(key_id)
@@ -203,18 +158,17 @@ class Reader:
         self, recorded: Recorded, frame: Frame, body: dict[str, Any], source: str
     ) -> Accepted:
         if body["source"] != "/" + source:
-            raise _RefusedError("FOREIGN_KEY", f"{body['source']} sealed with the key of {source}")
+            raise RefusedError("FOREIGN_KEY", f"{body['source']} sealed with the key of {source}")
         if body["subject"] != recorded.subject:
-            raise _RefusedError("MOVED", f"sealed for {body['subject']}")
+            raise RefusedError("MOVED", f"sealed for {body['subject']}")
         at = _instant(body["time"])
         event_id = source + " " + body["id"]
         self._check_time(recorded, at, event_id)
         event = _validate(body["type"], body["data"])
         self._check_right(recorded, event, source)
-        self._check_authority(recorded.scope, frame, event, source)
-        if isinstance(event, ControllerAdmitted):
-            _check_admission(recorded.scope, event, source)
-            self._admit_event(recorded.scope, event)
+        self._check_authority(recorded, frame, event, source)
+        if event.declared.authority:
+            self._standing.take(recorded.scope, event, source)
         self._seen[recorded.scope][event_id] = None
         self._window[recorded.scope].append((recorded.recorded_at, event_id))
         return Accepted(
@@ -233,11 +187,11 @@ class Reader:
     def _check_time(self, recorded: Recorded, at: datetime, event_id: str) -> None:
         age = recorded.recorded_at - at
         if age > FRESH_FOR:
-            raise _RefusedError(
+            raise RefusedError(
                 "STALE", f"sealed {age.total_seconds():.0f} s before it was recorded"
             )
         if -age > AHEAD:
-            raise _RefusedError(
+            raise RefusedError(
                 "FUTURE", f"sealed {-age.total_seconds():.0f} s after it was recorded"
             )
         window = self._window.setdefault(recorded.scope, deque())
@@ -246,109 +200,55 @@ class Reader:
         while window and window[0][0] < horizon:
             seen.pop(window.popleft()[1], None)
         if event_id in seen:
-            raise _RefusedError("DUPLICATE", "this source and id were recorded already")
+            raise RefusedError("DUPLICATE", "this source and id were recorded already")
 
     def _check_right(self, recorded: Recorded, event: Event, source: str) -> None:
         name, scope = parse_controller(source), recorded.scope
         declared = event.declared
         if name.role not in declared.emitters:
-            raise _RefusedError(
+            raise RefusedError(
                 "ROLE_NOT_ALLOWED", f"a {name.role} controller does not emit {declared.name}"
             )
-        if not _reaches(name, scope):
-            raise _RefusedError("SCOPE_NOT_ALLOWED", f"{source} does not speak in {scope}")
+        if not reaches(name, scope):
+            raise RefusedError("SCOPE_NOT_ALLOWED", f"{source} does not speak in {scope}")
         try:
             belongs = event.subject(scope)
         except ValueError as error:
-            raise _RefusedError("WRONG_SUBJECT", str(error)) from error
+            raise RefusedError("WRONG_SUBJECT", str(error)) from error
         if belongs != recorded.subject:
-            raise _RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
+            raise RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
         own = declared.owner or ("controller_id" if name.role == "local" else "")
         if own and getattr(event, own, source) != source:
-            raise _RefusedError("NOT_OWN", f"{source} speaks for another controller")
+            raise RefusedError("NOT_OWN", f"{source} speaks for another controller")
 
-    def _check_authority(self, scope: str, frame: Frame, event: Event, source: str) -> None:
-        root = parse_controller(source).role == "global"
-        if not root:
-            admitted = self._admitted.get((scope, source))
-            if admitted is None:
-                raise _RefusedError(
-                    "NOT_ADMITTED", f"{source} is not admitted in {scope} at this position"
-                )
-            if admitted[1] != frame.key_id:
-                raise _RefusedError("FOREIGN_KEY", f"{source} is admitted with another key")
+    def _check_authority(self, recorded: Recorded, frame: Frame, event: Event, source: str) -> None:
+        scope = recorded.scope
+        self._standing.check(scope, source, frame.key_id, recorded.recorded_at)
         if not event.declared.authority:
             if frame.signer_id is not None:
-                raise _RefusedError("BAD_SIGNATURE", f"{event.declared.name} carries no signature")
-        else:
-            keys = self._public_keys(scope, frame.key_id)
-            if frame.signer_id != frame.key_id or not any(verify_signature(k, frame) for k in keys):
-                raise _RefusedError(
-                    "BAD_SIGNATURE", f"{event.declared.name} is not signed by {source}"
-                )
-
-    def _admit_event(self, scope: str, event: ControllerAdmitted) -> None:
-        try:
-            self._admit(scope, event.controller_id, event.public_key, event.key_id)
-        except ValueError as error:
-            raise _RefusedError("MALFORMED_DATA", f"public_key: {error}") from error
-
-    def _admit(self, scope: str, controller_id: str, public_key: str, key_id: str) -> None:
-        key = Ed25519PublicKey.from_public_bytes(decode(public_key))
-        self._admitted[scope, controller_id] = (key, key_id)
-
-
-@lru_cache(maxsize=4096)
-def _reaches(name: ControllerName, scope: str) -> bool:
-    """Tell whether a controller of this name may speak in a scope."""
-    match name.role:
-        case "global":
-            return name.scope == GLOBAL
-        case "operator":
-            return name.scope in {scope, GLOBAL}
-        case "regional":
-            return name.scope != GLOBAL and scope in {name.scope, GLOBAL}
-        case "local":
-            return name.scope == scope != GLOBAL
-
-
-def _check_admission(scope: str, event: ControllerAdmitted, source: str) -> None:
-    """Refuse an admission that would lend the emitter a voice it has not."""
-    new, by = parse_controller(event.controller_id), parse_controller(source)
-    if by.role != "global" and new.role != "local":
-        raise _RefusedError(
-            "ROLE_NOT_ALLOWED", f"a {by.role} controller does not admit a {new.role} one"
-        )
-    if not _reaches(new, scope):
-        raise _RefusedError(
-            "SCOPE_NOT_ALLOWED", f"{event.controller_id} cannot be admitted in {scope}"
-        )
-    if event.role != new.role:
-        raise _RefusedError("MALFORMED_DATA", f"role: {event.controller_id} is not {event.role}")
-    try:
-        owner = KeyId.parse(event.key_id).controller_id
-    except ValueError as error:
-        raise _RefusedError("MALFORMED_DATA", f"key_id: {error}") from error
-    if owner != event.controller_id:
-        raise _RefusedError("MALFORMED_DATA", f"key_id: the key of {owner}")
+                raise RefusedError("BAD_SIGNATURE", f"{event.declared.name} carries no signature")
+            return
+        key = self._standing.public_key(scope, frame.key_id)
+        if frame.signer_id != frame.key_id or key is None or not verify_signature(key, frame):
+            raise RefusedError("BAD_SIGNATURE", f"{event.declared.name} is not signed by {source}")
 
 
 def _validate(wire: str, data: dict[str, Any]) -> Event:
     kind = REGISTRY.get(wire)
     if kind is None:
-        raise _RefusedError("UNKNOWN_TYPE", f"{wire} is not in the catalogue")
+        raise RefusedError("UNKNOWN_TYPE", f"{wire} is not in the catalogue")
     for name in kind.declared.instants:
         written = data.get(name)
         if isinstance(written, str) and not is_wire(written):
-            raise _RefusedError("MALFORMED_DATA", f"{name}: not an instant in UTC that ends in Z")
+            raise RefusedError("MALFORMED_DATA", f"{name}: not an instant in UTC that ends in Z")
     try:
         event: Event = kind.__pydantic_validator__.validate_json(orjson.dumps(data), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise _RefusedError("MALFORMED_DATA", f"{where}: {first['msg']}") from error
+        raise RefusedError("MALFORMED_DATA", f"{where}: {first['msg']}") from error
     except orjson.JSONEncodeError as error:  # it reads deeper than it writes
-        raise _RefusedError("MALFORMED_DATA", "nested too deeply") from error
+        raise RefusedError("MALFORMED_DATA", "nested too deeply") from error
     return event
 
 
@@ -365,14 +265,14 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _RefusedError("MALFORMED_BODY", "not JSON") from error
+        raise RefusedError("MALFORMED_BODY", "not JSON") from error
     if type(parsed) is not dict or parsed.get("specversion") != "1.0":
-        raise _RefusedError("MALFORMED_BODY", "not a CloudEvents 1.0 object")
+        raise RefusedError("MALFORMED_BODY", "not a CloudEvents 1.0 object")
     for name in _TEXTS:
         if type(parsed.get(name)) is not str:
-            raise _RefusedError("MALFORMED_BODY", f"{name} is missing or of another kind")
+            raise RefusedError("MALFORMED_BODY", f"{name} is missing or of another kind")
     if type(parsed.get("data")) is not dict:
-        raise _RefusedError("MALFORMED_BODY", "data is missing or of another kind")
+        raise RefusedError("MALFORMED_BODY", "data is missing or of another kind")
     if len(parsed) > len(_TEXTS) + 2:  # more than these, specversion and data
         _check_optional(parsed)
     return parsed
@@ -381,13 +281,13 @@ def _parse(body: bytes) -> dict[str, Any]:
 def _check_optional(parsed: dict[str, Any]) -> None:
     for name, kind in _OPTIONAL.items():
         if name in parsed and type(parsed[name]) is not kind:
-            raise _RefusedError("MALFORMED_BODY", f"{name} is of another kind")
+            raise RefusedError("MALFORMED_BODY", f"{name} is of another kind")
     if not all(type(seq) is int for seq in parsed.get("basis", {}).values()):
-        raise _RefusedError("MALFORMED_BODY", "basis is of another kind")
+        raise RefusedError("MALFORMED_BODY", "basis is of another kind")
 
 
 def _instant(text: str) -> datetime:
     try:
         return from_wire(text)
     except ValueError as error:
-        raise _RefusedError("MALFORMED_BODY", str(error)) from error
+        raise RefusedError("MALFORMED_BODY", str(error)) from error

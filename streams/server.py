@@ -113,6 +113,7 @@ class EmbeddedServer:
         environment = dict(os.environ)  # noqa: TID251  # passed on to a child, not read
         environment["PDSNO_NATS_LISTEN"] = f"{self._host}:{self._port or -1}"
         environment["PDSNO_NATS_STORE"] = str(self._store)
+        environment["PDSNO_NATS_ACCOUNTS"] = str(self._store / "accounts")
         with self.log_file.open("ab") as output:
             self._said_before = output.tell()
             self._process = await asyncio.create_subprocess_exec(

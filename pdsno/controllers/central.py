@@ -64,6 +64,7 @@ class Central:
                 role=role,
                 public_key=member.public_key,
                 key_id=member.key_id,
+                valid_until=utc_now() + timedelta(days=90),
             )
             await emit_once(seat, scope, [event], basis)
         return bool(missing)

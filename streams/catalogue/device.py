@@ -115,7 +115,13 @@ class DeviceMerged(Event):
     identity: Identity  # what both have in common
 
 
-@event("device.split", version=1, subject="device.{device_id}", emitters={"regional", "operator"})
+@event(
+    "device.split",
+    version=1,
+    subject="device.{device_id}",
+    emitters={"regional", "operator"},
+    authority=True,
+)
 class DeviceSplit(Event):
     """A merge was wrong: the record stands for itself again, and stays so."""
 
@@ -140,7 +146,11 @@ class DeviceReturned(Event):
 
 
 @event(
-    "device.quarantined", version=1, subject="device.{device_id}", emitters={"regional", "operator"}
+    "device.quarantined",
+    version=1,
+    subject="device.{device_id}",
+    emitters={"regional", "operator"},
+    authority=True,
 )
 class DeviceQuarantined(Event):
     """Automation keeps its hands off this device until somebody releases it."""
@@ -150,7 +160,11 @@ class DeviceQuarantined(Event):
 
 
 @event(
-    "device.released", version=1, subject="device.{device_id}", emitters={"regional", "operator"}
+    "device.released",
+    version=1,
+    subject="device.{device_id}",
+    emitters={"regional", "operator"},
+    authority=True,
 )
 class DeviceReleased(Event):
     """A quarantined device is active again."""

@@ -94,7 +94,7 @@ async def test_nobody_connects_without_credentials(network):
 async def test_a_local_controller_hears_no_answers_meant_for_others(network):
     home, server = network
     connection = await connected(home, server, LOCAL)
-    for subject in ("_INBOX_regional-zone-a-1.>", "pdsno.>", "_INBOX.>", ">"):
+    for subject in ("_INBOX.regional.zone-a.>", "pdsno.>", "_INBOX.>", ">"):
         heard = connection.listen(subject)
         with contextlib.suppress(LogUnreachableError, TimeoutError, StopAsyncIteration):
             pending = await _first(heard, home, server)

@@ -115,8 +115,14 @@ _NAMED = {
     "controller_id": BY["local"],
     "from_controller_id": BY["local"],
     "to_controller_id": "local.zone-a.2",
-    "key_id": BY["local"] + "#1.1.1",
+    "key_id": BY["local"] + "#1.1.2",
     "public_key": "A" * 43,
+    "exchange_key": "A" * 43,
+    "nonce": "A" * 43,
+    "proof": "A" * 86,
+    "server_user": "U" + "A" * 55,
+    "blocked": "local.zone-a.1",
+    "region": "zone-a",
     "role": "local",
     "prefix": "192.0.2.0/24",
     "address": "192.0.2.1",
@@ -125,7 +131,7 @@ _NAMED = {
 
 
 def _value(name: str, field: FieldInfo) -> object:
-    if name in _NAMED and str in {field.annotation, *typing.get_args(field.annotation)}:
+    if name in _NAMED and _is_text(field.annotation):
         return _NAMED[name]
     if name == "role":
         return _NAMED[name]
@@ -144,6 +150,10 @@ def _of_pattern(pattern: str) -> str | None:
     if "global|regional" in pattern:
         return BY["local"]
     return "ab" * 32 if "{64}" in pattern else None
+
+
+def _is_text(annotation: object) -> bool:
+    return annotation is str or any(_is_text(part) for part in typing.get_args(annotation))
 
 
 def _of(name: str, annotation: object, *, least: int = 1) -> object:  # noqa: PLR0911  # one each

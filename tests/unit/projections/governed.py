@@ -253,7 +253,7 @@ FIELDS: dict[str, Fields] = {
         "phase": st.sampled_from(["before", "after", "reverted"]),
         "running_hash": hashes,
     },
-    "execution.applying": {**_STEP, "payload_hash": hashes},
+    "execution.applying": {**_STEP, "payload_hash": hashes, "persist_id": st.just("p1")},
     "execution.verified": {**_STEP, "matched": st.booleans(), "detail": texts},
     "execution.held": {**_EXECUTION, "undone_at": instants},
     "execution.confirming": _STEP,

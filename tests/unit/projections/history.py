@@ -38,6 +38,17 @@ def _some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(strategy, max_size=3)
 
 
+LATER = NOON + timedelta(days=90)
+temps = st.sampled_from(["t1", "t2"])
+challenges = st.sampled_from(["c1", "c2"])
+public_keys = st.sampled_from(["A" * 43, "B" * 43])
+server_users = st.sampled_from(["U" + "A" * 55, "U" + "B" * 55])
+_CERTIFICATE = {
+    "public_key": public_keys,
+    "key_id": st.sampled_from(["k1", "k2"]),
+    "server_user": st.none() | server_users,
+    "valid_until": st.sampled_from([NOON, LATER]),
+}
 _BY_DEVICE = {"device_id": devices}
 _OF_SWEEP = {"controller_id": controllers, "sweep_id": sweeps}
 _SIGHTING = {**_OF_SWEEP, **_BY_DEVICE, "observed_at": st.just(NOON)}
@@ -57,8 +68,74 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "controller.admitted": {
         "controller_id": controllers,
         "role": st.sampled_from(["local", "regional"]),
-        "public_key": st.sampled_from(["A" * 43, "B" * 43]),
-        "key_id": st.sampled_from(["k1", "k2"]),
+        **_CERTIFICATE,
+    },
+    "controller.renewed": {
+        "controller_id": controllers,
+        **_CERTIFICATE,
+        "previous_until": st.sampled_from([NOON, LATER]),
+        "why": st.sampled_from(["expiry", "rotation", "rejoin"]),
+    },
+    "controller.revoked": {"controller_id": controllers, "reason": st.sampled_from(["a", "b"])},
+    "rotation.requested": {
+        "controller_id": controllers,
+        "keys": st.booleans(),
+        "reason": st.just("a reason"),
+    },
+    "controller.blocked": {"blocked": controllers, "reason": st.sampled_from(["a", "b"])},
+    "controller.unblocked": {"blocked": controllers, "reason": st.sampled_from(["c", "d"])},
+    "root.rotated": {
+        "generation": st.sampled_from([2, 3]),
+        "public_key": public_keys,
+        "previous_until": st.sampled_from([NOON, LATER]),
+    },
+    "join.invited": {
+        "temp_id": temps,
+        "role": st.sampled_from(["local", "regional"]),
+        "region": st.just("zone-a"),
+        "controller_id": st.none() | controllers,
+        "rejoin": st.booleans(),
+        "expires_at": st.sampled_from([NOON, LATER]),
+        "invited_by": st.sampled_from(["", "ada"]),
+    },
+    "join.challenged": {
+        "temp_id": temps,
+        "challenge_id": challenges,
+        "nonce": public_keys,
+        "public_key": public_keys,
+        "exchange_key": public_keys,
+        "server_user": server_users,
+        "requested_at": st.just(NOON),
+        "expires_at": st.sampled_from([NOON, LATER]),
+    },
+    "join.refused": {
+        "temp_id": temps,
+        "reason": st.sampled_from(["STALE_TIMESTAMP", "INVALID_SIGNATURE"]),
+        "detail": st.just(""),
+        "challenge_id": st.none() | challenges,
+        "count": st.sampled_from([1, 3]),
+    },
+    "join.accepted": {
+        "temp_id": temps,
+        "challenge_id": challenges,
+        "controller_id": controllers,
+        "proof": st.just("A" * 86),
+    },
+    "join.failed": {
+        "temp_id": temps,
+        "reason": st.just("IDENTITY_ASSIGNMENT_FAILED"),
+        "detail": st.just("no key"),
+        "challenge_id": challenges,
+    },
+    "security.alarm": {
+        "alarm_id": st.sampled_from(["a1", "a2"]),
+        "reason": st.sampled_from(["BAD_MAC", "REVOKED"]),
+        "source": st.none() | controllers,
+        "first_seq": st.sampled_from([1, 7]),
+        "first_at": st.just(NOON),
+        "first_subject": st.just("pdsno.zone-a.x.y"),
+        "detail": texts.map(lambda text: text or ""),
+        "count": st.sampled_from([1, 9]),
     },
     "controller.silenced": {
         "controller_id": controllers,
@@ -148,7 +225,7 @@ def accepted(
     return Accepted(
         recorded=Recorded(scope, seq, subject, at, b""),
         id=f"{scope}-{seq}",
-        source=data.get("controller_id", "regional.zone-a.1"),
+        source=data.get("controller_id") or "regional.zone-a.1",
         type=event.declared.wire,
         time=at - timedelta(milliseconds=3),
         cause=None if seq % 2 else f"{scope}-{seq - 1}",

@@ -69,20 +69,151 @@ def _anomaly(rows: Rows, one: Accepted) -> None:
         rows.setdefault(key, fields | {"flagged_at": _at(one), "seq": one.recorded.seq})
 
 
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+
+
+_CERTIFICATE = ("public_key", "key_id", "server_user")
+_LATER = ("renewed_at", "rotation_at", "rotation_keys", "revoked_at", "revoked_reason")
+_BEFORE = ("previous_public_key", "previous_key_id", "previous_until")
+
+
 def _controller(rows: Rows, one: Accepted) -> None:
     name, data, seq = one.event.declared.name, one.data, one.recorded.seq
-    if not name.startswith("controller."):
+    if not name.startswith(("controller.", "rotation.")) or "controller_id" not in data:
         return
     key = (one.recorded.scope, data["controller_id"])
-    if name == "controller.admitted":
-        row = rows.setdefault(
-            key,
-            {"status": "active", "admitted_at": _at(one), "changed_at": _at(one), "first_seq": seq},
+    if name == "controller.admitted" and key not in rows:
+        rows[key] = {
+            **dict.fromkeys([*_LATER, *_BEFORE]),
+            **{field: data.get(field) for field in ("role", *_CERTIFICATE)},
+            "status": "active",
+            "admitted_at": _at(one),
+            "changed_at": _at(one),
+            "issuer": one.source,
+            "valid_until": _instant(data["valid_until"]),
+            "first_seq": seq,
+            "seq": seq,
+        }
+    elif name != "controller.admitted" and key in rows:
+        rows[key] |= _controller_later(rows[key], one) | {"seq": seq}
+
+
+def _controller_later(row: Row, one: Accepted) -> Row:
+    data = one.data
+    match one.event.declared.name:
+        case "controller.renewed":
+            told = {field: data.get(field) for field in _CERTIFICATE}
+            told |= {"valid_until": _instant(data["valid_until"]), "renewed_at": _at(one)}
+            if data["key_id"] != row["key_id"]:
+                told |= {
+                    "previous_public_key": row["public_key"],
+                    "previous_key_id": row["key_id"],
+                    "previous_until": _instant(data["previous_until"]),
+                }
+            return told | {"rotation_at": None, "rotation_keys": None}
+        case "controller.revoked":
+            if row["revoked_at"] is not None:
+                return {"seq": row["seq"]}
+            return {"revoked_at": _at(one), "revoked_reason": data["reason"]}
+        case "rotation.requested":
+            return {"rotation_at": _at(one), "rotation_keys": data["keys"]}
+        case other:
+            status = "silent" if other == "controller.silenced" else "active"
+            return {"status": status, "changed_at": _at(one)}
+
+
+def _invitation(rows: Rows, one: Accepted) -> None:
+    name, data, seq = one.event.declared.name, one.data, one.recorded.seq
+    if not name.startswith("join."):
+        return
+    key = (one.recorded.scope, data["temp_id"])
+    if name == "join.invited" and key not in rows:
+        empty = ("public_key", "exchange_key", "server_user", "challenge_id", "nonce", "reason")
+        times = ("challenged_at", "challenge_seq", "answer_until", "controller_id", "accepted_at")
+        rows[key] = {
+            **dict.fromkeys([*empty, *times]),
+            "role": data["role"],
+            "region": data["region"],
+            "wanted_id": data.get("controller_id"),
+            "rejoin": data["rejoin"],
+            "invited_by": data["invited_by"],
+            "invited_at": _at(one),
+            "expires_at": _instant(data["expires_at"]),
+            "open": False,
+            "failures": 0,
+            "refusals": 0,
+            "first_seq": seq,
+            "seq": seq,
+        }
+    elif name != "join.invited" and key in rows:
+        rows[key] |= _invitation_later(rows[key], one) | {"seq": seq}
+
+
+def _invitation_later(row: Row, one: Accepted) -> Row:
+    name, data = one.event.declared.name, one.data
+    if name == "join.challenged":
+        told = ("public_key", "exchange_key", "server_user", "challenge_id", "nonce")
+        return {
+            **{field: data[field] for field in told},
+            "challenged_at": _at(one),
+            "challenge_seq": one.recorded.seq,
+            "answer_until": _instant(data["expires_at"]),
+            "open": True,
+        }
+    challenge = data.get("challenge_id")
+    found: Row = {"open": row["open"] and challenge != row["challenge_id"]}
+    if name == "join.accepted":
+        if row["accepted_at"] is None:
+            found |= {"controller_id": data["controller_id"], "accepted_at": _at(one)}
+        return found
+    found |= {"reason": data["reason"], "failures": row["failures"] + (challenge is not None)}
+    if name == "join.refused":
+        found["refusals"] = row["refusals"] + data["count"]
+    return found
+
+
+def _blocked(rows: Rows, one: Accepted) -> None:
+    name, data = one.event.declared.name, one.data
+    if name in {"controller.blocked", "controller.unblocked"}:
+        rows[one.recorded.scope, data["blocked"]] = {
+            "in_force": name == "controller.blocked",
+            "reason": data["reason"],
+            "changed_at": _at(one),
+            "seq": one.recorded.seq,
+        }
+
+
+def _alarm(rows: Rows, one: Accepted) -> None:
+    if one.event.declared.name == "security.alarm":
+        data = one.data
+        fields = ("reason", "first_subject", "detail")
+        rows.setdefault(
+            (one.recorded.scope, data["alarm_id"]),
+            {
+                **{name: data[name] for name in fields},
+                "source": data.get("source"),
+                "first_at": _instant(data["first_at"]),
+                "refused_from": data["first_seq"],
+                "refused": data["count"],
+                "raised_at": _at(one),
+                "seq": one.recorded.seq,
+            },
         )
-        row |= {field: data[field] for field in ("role", "public_key", "key_id")} | {"seq": seq}
-    elif key in rows:
-        status = "silent" if name == "controller.silenced" else "active"
-        rows[key] |= {"status": status, "changed_at": _at(one), "seq": seq}
+
+
+def _root(rows: Rows, one: Accepted) -> None:
+    if one.event.declared.name == "root.rotated":
+        data = one.data
+        rows.setdefault(
+            (one.recorded.scope, data["generation"]),
+            {
+                "public_key": data["public_key"],
+                "previous_until": _instant(data["previous_until"]),
+                "rotated_at": _at(one),
+                "seq": one.recorded.seq,
+            },
+        )
 
 
 _SYSTEM = (
@@ -232,12 +363,16 @@ def _sweep(rows: Rows, one: Accepted) -> None:
 
 EVOLVE: dict[str, Callable[[Rows, Accepted], None]] = {
     "address": _address,
+    "alarm": _alarm,
     "anomaly": _anomaly,
+    "blocked": _blocked,
     "controller": _controller,
     "device": _device,
     "event": _event,
     "identity": _identity,
     "interface": _interface,
+    "invitation": _invitation,
+    "root": _root,
     "sighting": _sighting,
     "sweep": _sweep,
 }

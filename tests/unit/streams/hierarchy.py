@@ -7,15 +7,24 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from streams.catalogue.controller import ControllerAdmitted
+from streams.catalogue.controller import ControllerAdmitted, ControllerRenewed
 from streams.catalogue.sweep import SweepStarted
 from streams.envelope import Draft, Sealed, Signer, mac_of
 from streams.event import Event
-from streams.keys import KeyFile, Keyring, controller_file, encode, region_file
+from streams.keys import (
+    KeyFile,
+    KeyId,
+    Keyring,
+    controller_file,
+    controller_key,
+    encode,
+    region_file,
+    region_key,
+)
 from streams.log import Recorded
 from streams.memory import MemoryLog
 from streams.name import Role, parse_controller
-from streams.reader import Reader, Verdict
+from streams.reader import Reader, Rejected, Verdict
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 GC, RC_A, RC_B = "global.global.1", "regional.zone-a.1", "regional.zone-b.1"
@@ -40,6 +49,11 @@ def key_of(controller_id: str) -> KeyFile:
     name = parse_controller(controller_id)
     seed = ROOT.signing_seed if name.role == "global" else secret(controller_id)
     return replace(controller_file(region_of(name.scope), controller_id), signing_seed=seed)
+
+
+def reason(verdict: Verdict) -> str:
+    """Tell in a word what a reader said of an event."""
+    return verdict.reason if isinstance(verdict, Rejected) else type(verdict).__name__
 
 
 @dataclass
@@ -113,8 +127,32 @@ def admission(controller_id: str, **other: object) -> ControllerAdmitted:
         "role": role,
         "public_key": key.public_key(),
         "key_id": str(key.key_id),
+        "valid_until": NOON + timedelta(days=90),
     }
     return ControllerAdmitted.model_validate(fields | other)
+
+
+def renewal(controller_id: str, **other: object) -> ControllerRenewed:
+    """Renew with a fresh key of the next epoch, the old one good for another minute."""
+    epoch = KeyId(controller_id, 1, 1, 2)
+    fields = {
+        "controller_id": controller_id,
+        "public_key": later_key(controller_id).public_key(),
+        "key_id": str(epoch),
+        "valid_until": NOON + timedelta(days=180),
+        "previous_until": NOON + timedelta(seconds=60),
+        "why": "rotation",
+    }
+    return ControllerRenewed.model_validate(fields | other)
+
+
+def later_key(controller_id: str, root: KeyFile | None = None) -> KeyFile:
+    """Make the key of a controller's second epoch, or the first of another root."""
+    name, above = parse_controller(controller_id), root or ROOT
+    epoch = 1 if root else 2
+    key = controller_key(region_key(above.key, name.scope), controller_id, epoch)
+    seed = above.signing_seed if name.role == "global" else secret(f"{controller_id} later")
+    return KeyFile("controller", controller_id, key, seed, above.generation, 1, epoch)
 
 
 def started(controller_id: str = LC_A1, sweep_id: str = "s1", **other: object) -> SweepStarted:

@@ -82,10 +82,12 @@ def test_forged_ids_do_not_fill_the_memory():
 
 def test_the_root_is_pinned_by_who_holds_it_and_by_who_was_told():
     public = decode(ROOT.public_key())
-    assert Keyring([ROOT]).root_public_keys == (public,)
-    assert Keyring([key_of(LC_A1)], root_public_key=ROOT.public_key()).root_public_keys == (public,)
-    assert Keyring([ROOT], root_public_key=ROOT.public_key()).root_public_keys == (public,)
-    assert Keyring([key_of(LC_A1)]).root_public_keys == ()
+    assert Keyring([ROOT]).root_public_keys == {1: public}
+    assert Keyring([key_of(LC_A1)], root_public_key=ROOT.public_key()).root_public_keys == {
+        1: public
+    }
+    assert Keyring([ROOT], root_public_key=ROOT.public_key()).root_public_keys == {1: public}
+    assert Keyring([key_of(LC_A1)]).root_public_keys == {}
 
 
 @pytest.mark.parametrize("region", ["", "Zone", "zone a", "a.b", "parked", "timer", "é"])
