@@ -51,6 +51,7 @@ LOG_ONLY = {
     "change.recalled": "its table comes in the next commit",
     "change.reserved": "its table comes in the next commit",
     "change.rolled_back": "its table comes in the next commit",
+    "change.started": "its table comes in the next commit",
     "change.withdrawn": "its table comes in the next commit",
     "config.recorded": "its table comes in the next commit",
     "device.cleared": "its table comes in the next commit",

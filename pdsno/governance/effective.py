@@ -158,6 +158,17 @@ class Effective:
         ]
         return max(found, key=lambda pair: pair[1].closes_at, default=None)
 
+    def next_freeze(
+        self, tier: Tier, roles: Iterable[str], regions: Iterable[str], at: datetime
+    ) -> datetime | None:
+        """Tell when the next freeze of such changes begins."""
+        upcoming = [
+            one.upcoming(at)
+            for one in (*self.policy.freeze, *self._added.freeze)
+            if tier in one.tiers and _concerns(one, roles, regions)
+        ]
+        return min((one.opens_at for one in upcoming if one), default=None)
+
     def window(
         self, tier: Tier, roles: Iterable[str], regions: Iterable[str], at: datetime
     ) -> Period | None:

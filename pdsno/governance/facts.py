@@ -2,6 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from streams.name import parse_controller
+
+if TYPE_CHECKING:
+    from pdsno.governance.deciders.token import Token
+    from pdsno.governance.effective import Effective
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +58,18 @@ class World:
     usage: Usage = Usage()
     duplicate_of: str | None = None  # the same hash stands approved or executed on these devices
     held_by: Mapping[str, str] = field(default_factory=dict)  # device: the change that has it
+    tokens: "Mapping[str, Token]" = field(default_factory=dict)  # the change's own, by executor
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Who decides, by which policy, on what."""
+
+    me: str  # the controller
+    policy: "Effective | None"  # None: none was applied yet
+    world: World = field(default_factory=World)
+
+    @property
+    def is_global(self) -> bool:
+        """Whether the global controller decides."""
+        return parse_controller(self.me).role == "global"

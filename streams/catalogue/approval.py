@@ -15,7 +15,6 @@ from streams.name import ControllerId, Token
 Void = Literal[
     "APPROVER_IS_AUTHOR",
     "APPROVER_NOT_PERMITTED",
-    "APPROVER_REPEATED",  # the same person under another key
     "SEQUENCE_MOVED",
     "CONFIG_HASH_MISMATCH",
     "BLAST_RADIUS_MOVED",

@@ -230,6 +230,7 @@ class ChangeApproved(Event):
     addition_version: Version
     shares: list[Share]
     spend_by: AwareDatetime  # its tokens die then
+    finish_by: AwareDatetime  # its locks last until then
 
 
 @event(

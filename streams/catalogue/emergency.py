@@ -33,6 +33,7 @@ class EmergencyDeclared(Event):
     payloads: Annotated[list[JsonValue], Field(min_length=1)]
     config_hash: Sha256
     policy_version: Version
+    declared_at: AwareDatetime
     review_by: AwareDatetime
 
 

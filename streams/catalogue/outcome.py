@@ -5,6 +5,8 @@ On the change's own subject, decided by whoever approved it, from what its execu
 
 from typing import Literal
 
+from pydantic import AwareDatetime
+
 from streams.catalogue.change import SUBJECT
 from streams.event import Event, event
 from streams.name import ControllerId, Token
@@ -17,6 +19,22 @@ Undoing = Literal[
     "EMERGENCY_UNREVIEWED",
     "REVOKED",
 ]
+
+
+@event(
+    "change.started",
+    version=1,
+    subject=SUBJECT,
+    emitters={"global"},
+    authority=True,
+    owner="decided_by",
+)
+class ChangeStarted(Event):
+    """The first executor of a change of several regions has spent its token; on the parent."""
+
+    change_id: Token
+    author: ControllerId
+    decided_by: ControllerId
 
 
 @event(
@@ -51,6 +69,7 @@ class ChangeRecalled(Event):
     decided_by: ControllerId
     reason: Undoing
     detail: str
+    answer_by: AwareDatetime  # who has not undone it by then is taken for lost
 
 
 @event(

@@ -3,14 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from pdsno.governance.deciders import change, lock, outcome, token
 from pdsno.governance.digest import config_hash
 from pdsno.governance.effective import Effective
-from pdsno.governance.facts import Outlined, Subject, World
+from pdsno.governance.facts import Facts, Outlined, Subject, World
 from pdsno.governance.policy import Addition, Policy
+from streams.catalogue.approval import ApprovalGiven
 from streams.catalogue.change import ChangeProposed, Target
+from streams.catalogue.lock import LockExpired, LockReleased, LockTaken
+from streams.catalogue.token import TokenIssued
 from streams.event import Event
+
+E = TypeVar("E", bound=Event)
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 GC, RC, LC, LC2 = "global.global.1", "regional.zone-a.1", "local.zone-a.1", "local.zone-a.2"
@@ -139,3 +145,60 @@ class Story:
 
 def names(events: Sequence[Event]) -> list[str]:
     return [one.declared.name for one in events]
+
+
+def told_of(story: Story, facts: Facts, at: datetime = NOON) -> list[Event]:
+    """Ask the deciders of changes what is due now."""
+    return [*change.decide(story.state, facts, at), *outcome.decide(story.state, facts, at)]
+
+
+def facts(event: ChangeProposed, me: str = RC, policy: Effective | None = None, **more) -> Facts:
+    return Facts(me, policy or effective(), world(event, **more))
+
+
+def of_change(*events: Event, scope: str = "zone-a") -> Story:
+    return Story(change.initial(scope), change.evolve, list(events))
+
+
+def tokens_of(events: Sequence[Event]) -> dict[str, token.Token]:
+    """Give the tokens that stand in a history, by executor, as the NIB would."""
+    found: dict[str, token.Token] = {}
+    ids = {one.token_id: one.controller_id for one in events if isinstance(one, TokenIssued)}
+    for token_id, executor in ids.items():
+        state: token.Token = token.initial()
+        for seq, one in enumerate(events, start=1):
+            if getattr(one, "token_id", None) == token_id:
+                state = token.evolve(state, one, seq)
+        found[executor] = state
+    return found
+
+
+def locks_of(events: Sequence[Event]) -> dict[str, str]:
+    """Tell which change holds which device."""
+    locks: dict[str, lock.Lock] = {}
+    for seq, one in enumerate(events, start=1):
+        if isinstance(one, LockTaken | LockReleased | LockExpired):
+            before = locks.get(one.device_id, lock.initial(one.device_id))
+            locks[one.device_id] = lock.evolve(before, one, seq)
+    return {name: one.held_by for name, one in locks.items() if one.held_by}
+
+
+def given(by: str, shown: Event, seq: int, **more: Any) -> ApprovalGiven:
+    """Approve a classification as it was shown."""
+    fields = {
+        "change_id": shown.change_id,
+        "author": shown.author,
+        "approver": by,
+        "person": by.replace(".", "-"),
+        "seq": seq,
+        "config_hash": shown.config_hash,
+        "blast_hash": shown.blast_hash,
+        "expires_at": later(3600),
+    }
+    return ApprovalGiven.model_validate(fields | more)
+
+
+def the(kind: type[E], events: Sequence[Event]) -> E:
+    """Give the one event of a kind."""
+    (found,) = [one for one in events if isinstance(one, kind)]
+    return found

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 Fields = dict[str, st.SearchStrategy[Any]]
 
-changes = st.sampled_from(["c1", "c2"])
-authors = st.sampled_from(["operator.zone-a.1", "local.zone-a.1"])
+changes = st.sampled_from(["c1", "c1", "c1", "c2"])
+authors = st.sampled_from([*3 * ["operator.zone-a.1"], "local.zone-a.1"])
 operators = st.sampled_from(["operator.zone-a.1", "operator.global.1"])
 deciders = st.sampled_from(["regional.zone-a.1", "global.global.1"])
 executors = st.sampled_from(["local.zone-a.1", "local.zone-a.2"])
 tokens = st.sampled_from(["t1", "t2"])
 devices = st.sampled_from(["d1", "d2", "d3"])
-hashes = st.sampled_from(["a" * 64, "b" * 64])
+hashes = st.sampled_from([*3 * ["a" * 64], "b" * 64])
 instants = st.sampled_from([NOON, NOON + timedelta(microseconds=1), NOON + timedelta(seconds=900)])
 maybe = st.none() | instants
 tiers = st.sampled_from(["LOW", "MEDIUM", "HIGH"])
@@ -160,6 +160,7 @@ FIELDS: dict[str, Fields] = {
         "addition_version": versions,
         "shares": shares,
         "spend_by": instants,
+        "finish_by": instants,
     },
     "change.denied": {
         **_DECIDED,
@@ -172,11 +173,13 @@ FIELDS: dict[str, Fields] = {
         "detail": texts,
     },
     "change.withdrawn": {**_CHANGE, "withdrawn_by": operators, "person": texts, "reason": texts},
+    "change.started": _DECIDED,
     "change.confirmed": _DECIDED,
     "change.recalled": {
         **_DECIDED,
         "reason": st.sampled_from(["PART_FAILED", "REVOKED"]),
         "detail": texts,
+        "answer_by": instants,
     },
     "change.executed": _DECIDED,
     "change.rolled_back": {**_DECIDED, "reason": texts, "detail": texts},
@@ -210,6 +213,7 @@ FIELDS: dict[str, Fields] = {
         "reason": texts,
         **_ASKED,
         "policy_version": versions,
+        "declared_at": instants,
         "review_by": instants,
     },
     "emergency.reviewed": {
