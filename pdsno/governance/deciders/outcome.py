@@ -7,6 +7,9 @@ An approval that nobody spends dies with its tokens. An execution ends when ever
 it ended for it; the locks go in the same batch. Executors that hold are told to keep when all of
 them hold, and to undo when one of them failed or the time is over: silence means no. Who does not
 answer a recall in time is taken for lost, and its devices for degraded.
+
+A reader may stand in the middle of a batch: where the approval is, its tokens and locks are too,
+seen or not. They are ended all the same, and the expectation of the append tells if they moved.
 """
 
 from collections.abc import Iterable
@@ -53,31 +56,33 @@ def _reserved(state: Change, speaker: Speaker, facts: Facts, at: datetime) -> li
     if answer_by is None or at < answer_by:
         return []
     ended = speaker.expired("RESERVATION_LAPSED", "the global controller did not come back")
-    return [ended, *_released(state, facts)]
+    return [ended, *released(state, facts)]
 
 
 def _approved(state: Change, speaker: Speaker, facts: Facts, at: datetime) -> list[Event]:
     assert state.approved is not None, "it is approved"
     if state.withdrawn is not None and not state.is_part:
-        tokens = _revoked(state.executors, facts, state.withdrawn.reason)
+        tokens = revoked(state, state.executors, facts, state.withdrawn.reason)
         denied = speaker.denied("TOKEN_REVOKED", f"withdrawn: {state.withdrawn.reason}")
-        return [denied, *tokens, *_released(state, facts)]
+        return [denied, *tokens, *released(state, facts)]
     if at < state.approved.spend_by:
         return []
     tokens = [
         event
         for share in state.approved.shares
-        for event in token.decide_expiry(_token(share.controller_id, facts), facts.me, at)
+        for event in token.decide_expiry(
+            _token(share.controller_id, facts), share, speaker.change_id, facts.me
+        )
     ]
     ended = speaker.expired("TOKEN_NOT_SPENT", "no executor took it up in time")
-    return [ended, *tokens, *_released(state, facts)]
+    return [ended, *tokens, *released(state, facts)]
 
 
 def _executing(state: Change, speaker: Speaker, facts: Facts, at: datetime) -> list[Event]:
     reports = [state.report.get(one) for one in state.executors]
     alone = len(reports) == 1 and isinstance(state.asked, ChangeProposed)
     if (alone or state.confirmed) and all(one == "executed" for one in reports):
-        return [speaker.executed(), *_released(state, facts)]
+        return [speaker.executed(), *released(state, facts)]
     if any(one in _UNDONE for one in reports):
         return [speaker.recalled("PART_FAILED", _told(state), at + ANSWER_WITHIN)]
     together = len(reports) > 1 and not state.is_part
@@ -100,22 +105,22 @@ def _finish_by(state: Change) -> datetime:
 def _rolling_back(state: Change, speaker: Speaker, facts: Facts, at: datetime) -> list[Event]:
     idle = [one for one in state.executors if one not in state.report]
     waiting = [one for one, said in state.report.items() if said not in _UNDONE]
-    revoked = _revoked(idle, facts, "the change is rolling back")
+    unspent = revoked(state, idle, facts, "the change is rolling back")
     if waiting:
         overdue = state.recalled is not None and at >= state.recalled.answer_by
         if not overdue:
-            return _recall(state, speaker, waiting, at) + revoked
+            return _recall(state, speaker, waiting, at) + unspent
     lost = {name for one in waiting for name in _devices_of(one, state)}
     degraded = sorted({*state.degraded, *lost})
     if degraded:
         return [
-            *revoked,
+            *unspent,
             speaker.degraded(degraded, _told(state)),
             *(_device_degraded(name, speaker) for name in degraded),
-            *_released(state, facts),
+            *released(state, facts),
         ]
     reason = state.recalled.reason if state.recalled else "EXECUTION_FAILED"
-    return [*revoked, speaker.rolled_back(reason, _told(state)), *_released(state, facts)]
+    return [*unspent, speaker.rolled_back(reason, _told(state)), *released(state, facts)]
 
 
 def _recall(state: Change, speaker: Speaker, waiting: list[str], at: datetime) -> list[Event]:
@@ -146,26 +151,36 @@ def _device_degraded(name: str, speaker: Speaker) -> DeviceDegraded:
     return DeviceDegraded(device_id=name, change_id=speaker.change_id, detail="rollback failed")
 
 
-def _released(state: Change, facts: Facts) -> list[Event]:
-    """Let go of every device that this change holds."""
+def released(state: Change, facts: Facts) -> list[Event]:
+    """Let go of every device that this change took."""
     assert state.asked is not None, "it is about something"
-    holder = state.asked.change_id
+    accepted = any(one.verdict == "accepted" for one in state.reviews)
+    if isinstance(state.asked, EmergencyDeclared) and not accepted:
+        return []
+    own = state.asked.change_id
     return [
         event
         for name in state.devices
         for event in lock.decide_release(
-            lock.Lock(name, facts.world.held_by.get(name)), holder, facts.me
+            lock.Lock(name, facts.world.held_by.get(name, own)), own, facts.me
+        )
+    ]
+
+
+def revoked(state: Change, executors: Iterable[str], facts: Facts, why: str) -> list[Event]:
+    """Take back the unspent tokens of some executors."""
+    assert state.asked is not None, "it is about something"
+    shares = state.approved.shares if state.approved else ()
+    named, idle = state.asked.change_id, set(executors)
+    return [
+        event
+        for one in shares
+        if one.controller_id in idle
+        for event in token.decide_revocation(
+            _token(one.controller_id, facts), one, named, facts.me, why
         )
     ]
 
 
 def _token(executor: str, facts: Facts) -> token.Token:
     return facts.world.tokens.get(executor, token.initial())
-
-
-def _revoked(executors: Iterable[str], facts: Facts, reason: str) -> list[Event]:
-    return [
-        event
-        for one in executors
-        for event in token.decide_revocation(_token(one, facts), facts.me, reason)
-    ]

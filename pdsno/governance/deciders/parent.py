@@ -14,8 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pdsno.governance.change import Change, evolve, initial
-from pdsno.governance.deciders import lock, token
-from pdsno.governance.deciders.outcome import ANSWER_WITHIN
+from pdsno.governance.deciders.outcome import ANSWER_WITHIN, released, revoked
 from pdsno.governance.decision import Speaker
 from pdsno.governance.digest import config_hash
 from pdsno.governance.facts import Facts
@@ -131,7 +130,8 @@ class _Parent:
             match part.phase:
                 case "PENDING" | "APPROVED":
                     denied = self.speaker.denied("PART_DENIED", "the whole is not done")
-                    found[region] = [denied, *self._revoked(part), *self._released(part)]
+                    tokens = revoked(part, part.executors, self.facts, "the whole is not done")
+                    found[region] = [denied, *tokens, *released(part, self.facts)]
                 case "EXECUTING" if part.recalled is None:
                     found[region] = [self._recalled("PART_FAILED")]
                 case _:
@@ -179,26 +179,6 @@ class _Parent:
 
     def _recalled(self, reason: Undoing) -> Event:
         return self.speaker.recalled(reason, self._told(), self.at + ANSWER_WITHIN)
-
-    def _revoked(self, part: Change) -> list[Event]:
-        tokens = self.facts.world.tokens
-        return [
-            event
-            for one in part.executors
-            for event in token.decide_revocation(
-                tokens.get(one, token.initial()), self.facts.me, "the whole is not done"
-            )
-        ]
-
-    def _released(self, part: Change) -> list[Event]:
-        held = self.facts.world.held_by
-        return [
-            event
-            for name in part.devices
-            for event in lock.decide_release(
-                lock.Lock(name, held.get(name)), self.asked.change_id, self.facts.me
-            )
-        ]
 
     def _told(self) -> str:
         return ", ".join(f"{region}: {part.phase}" for region, part in sorted(self.parts.items()))

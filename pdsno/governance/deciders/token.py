@@ -11,6 +11,7 @@ nothing when it comes again.
 from dataclasses import dataclass
 from datetime import datetime
 
+from streams.catalogue.change import Share
 from streams.catalogue.token import (
     Grant,
     Refusal,
@@ -100,32 +101,30 @@ def decide(
     ]
 
 
-def decide_revocation(state: Token, by: str, reason: str) -> list[TokenRevoked]:
-    """Take a token back that was not spent."""
-    if not isinstance(state, Live):
+def decide_revocation(state: Token, named: Share, change_id: str, by: str, why: str) -> list[Event]:
+    """Take a token back that was not spent, as far as we know; the append finds out."""
+    if isinstance(state, Spent | Dead):
         return []
-    grant = state.grant
     return [
         TokenRevoked(
-            token_id=grant.token_id,
-            controller_id=grant.controller_id,
-            change_id=grant.change_id,
+            token_id=named.token_id,
+            controller_id=named.controller_id,
+            change_id=change_id,
             revoked_by=by,
-            reason=reason,
+            reason=why,
         )
     ]
 
 
-def decide_expiry(state: Token, by: str, at: datetime) -> list[TokenExpired]:
+def decide_expiry(state: Token, named: Share, change_id: str, by: str) -> list[Event]:
     """Say that nobody spent a token in time."""
-    if not isinstance(state, Live) or at < state.grant.expires_at:
+    if isinstance(state, Spent | Dead):
         return []
-    grant = state.grant
     return [
         TokenExpired(
-            token_id=grant.token_id,
-            controller_id=grant.controller_id,
-            change_id=grant.change_id,
+            token_id=named.token_id,
+            controller_id=named.controller_id,
+            change_id=change_id,
             decided_by=by,
         )
     ]

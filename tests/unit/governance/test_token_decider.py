@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
-from scene import ADA, BOB, GC, LC, LC2, NOON, RC, Story, later, names
+from scene import ADA, BOB, GC, LC, LC2, NOON, RC, Story, later
 
 from pdsno.governance.deciders import lock, token
+from streams.catalogue.change import Share
 from streams.catalogue.lock import LockExpired, LockReleased, LockTaken
 from streams.catalogue.token import (
     Grant,
@@ -120,18 +121,22 @@ def test_a_token_altered_in_any_field_is_refused(name):
     assert (found.reason, found.detail) == ("TOKEN_ALTERED", f"not as it was issued: {name}")
 
 
-def test_a_spent_token_is_not_revoked_and_does_not_expire():
-    spent = state_after(ISSUED, SPENT)
-    assert token.decide_revocation(spent, RC, "no") == []
-    assert token.decide_expiry(spent, RC, later(9999)) == []
-    assert state_after(ISSUED, SPENT, REVOKED, EXPIRED) == spent
+SHARE = Share(controller_id=LC, token_id="t1", devices=["acc-1", "acc-2"])
 
 
-def test_a_token_expires_when_its_time_is_over_and_not_before():
-    live = state_after(ISSUED)
-    assert token.decide_expiry(live, RC, later(599)) == []
-    assert token.decide_expiry(live, RC, later(600)) == [EXPIRED]
-    assert names(token.decide_revocation(live, RC, "no")) == ["token.revoked"]
+def test_a_token_that_is_over_is_neither_revoked_nor_expired():
+    for over in (SPENT, REVOKED, EXPIRED):
+        state = state_after(ISSUED, over)
+        assert token.decide_revocation(state, SHARE, "c1", RC, "withdrawn") == []
+        assert token.decide_expiry(state, SHARE, "c1", RC) == []
+        assert state_after(ISSUED, over, SPENT, REVOKED, EXPIRED) == state
+
+
+@pytest.mark.parametrize("history", [[ISSUED], []], ids=["live", "not seen yet"])
+def test_a_token_that_nobody_is_known_to_have_spent_is_ended(history):
+    state = state_after(*history)
+    assert token.decide_revocation(state, SHARE, "c1", RC, "withdrawn") == [REVOKED]
+    assert token.decide_expiry(state, SHARE, "c1", RC) == [EXPIRED]
 
 
 def test_what_a_token_is_not_for_does_not_spend_it():
