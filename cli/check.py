@@ -1,6 +1,7 @@
 """pdsno log check: every event verified, and where something is wrong."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,8 +16,10 @@ from cli import option, render, verdict
 from cli.context import Context, chosen, given, open_export
 from cli.render import Column, Format
 from pdsno.errors import LogCheckError
+from pdsno.home import FOUNDER
+from pdsno.membership.certificate import kept
 from streams.keys import Keyring
-from streams.name import parse_controller
+from streams.log import Log
 from streams.reader import Reader, Rejected, Verdict
 from streams.standing import Admission
 
@@ -73,7 +76,8 @@ def check(
     partial: Annotated[
         bool,
         typer.Option(
-            "--partial", help="The export begins in the middle; the roster says who was admitted."
+            "--partial",
+            help="The export begins in the middle; this home's certificates say who was admitted.",
         ),
     ] = False,
     form: option.Form = Format.TABLE,
@@ -140,7 +144,7 @@ async def _check(
         with option.progress("verifying", total) as advance:
             for scope in wanted:
                 one = _Check(scope)
-                reader = _reader(found, keyring, scope, partial=partial)
+                reader = await _reader(found, keyring, log, scope, partial=partial)
                 async for batch in verdict.judged(log, reader, scope):
                     for item in batch:
                         wrong = _look(one, item, partial=partial)
@@ -152,18 +156,28 @@ async def _check(
     return sums, problems, more
 
 
-def _reader(found: Context, keyring: Keyring, scope: str, *, partial: bool) -> Reader:
+async def _reader(
+    found: Context, keyring: Keyring, log: Log, scope: str, *, partial: bool
+) -> Reader:
+    """Make a reader; for an export from the middle on, with the certificates of this home."""
     reader = Reader(keyring)
     if partial:
+        first = await _first(log, scope)
+        for one in kept(found.home):
+            if one.scope == scope and one.seq < first:
+                reader.read(one)
+        founders = [one for one in found.home.roster() if one.controller_id == FOUNDER]
         reader.restore(
-            [
-                Admission(scope, member.controller_id, member.public_key, member.key_id, _ALWAYS)
-                for member in found.home.roster()
-                if parse_controller(member.controller_id).scope == scope and member.role != "global"
-            ],
-            [],
+            [Admission(scope, FOUNDER, one.public_key, one.key_id, _ALWAYS) for one in founders], []
         )
     return reader
+
+
+async def _first(log: Log, scope: str) -> int:
+    async with contextlib.aclosing(log.read(scope)) as batches:
+        async for batch in batches:
+            return batch[0].seq
+    return 0
 
 
 def _look(one: _Check, item: Verdict, *, partial: bool) -> list[dict[str, Any]]:

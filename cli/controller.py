@@ -1,22 +1,44 @@
 """pdsno controller: who belongs to the hierarchy, and who is being heard."""
 
-from typing import Annotated
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from cli import option
-from cli.context import given
+from cli import membership, option, render
+from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
+from pdsno.errors import NotFoundError
 
-app = typer.Typer(name="controller", help="Who belongs to the hierarchy.", no_args_is_help=True)
+app = typer.Typer(
+    name="controller",
+    help="Who belongs to the hierarchy, and how they get in.",
+    no_args_is_help=True,
+)
+for _verb in (
+    membership.invite,
+    membership.join,
+    membership.renew,
+    membership.rotate,
+    membership.revoke,
+    membership.block,
+    membership.unblock,
+):
+    app.command()(_verb)
 # The root is pinned and not admitted, so it is known by what it wrote alone.
 _LIST = """
 WITH spoke AS (SELECT source, max(recorded_at) AS last_event_at FROM event GROUP BY ALL),
 known AS (
-    SELECT controller_id, role, scope AS region, status, admitted_at, changed_at FROM controller
+    SELECT controller_id, role, scope AS region,
+           CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                WHEN valid_until < now() AT TIME ZONE 'UTC' THEN 'expired'
+                ELSE status END AS status,
+           admitted_at, changed_at, valid_until, key_id
+    FROM controller
     UNION ALL
-    SELECT source, 'global', 'global', 'active', NULL, NULL FROM spoke
+    SELECT DISTINCT source, 'global', 'global', 'active', NULL, NULL, NULL, NULL FROM spoke
     WHERE starts_with(source, 'global.')
 ), swept AS (
     SELECT scope, controller_id, max(ended_at) AS last_sweep_at FROM sweep
@@ -25,7 +47,8 @@ known AS (
     SELECT scope, controller_id, count(*) AS devices FROM device WHERE merged_into IS NULL
     GROUP BY ALL
 )
-SELECT k.controller_id, k.role, k.region, k.status, k.admitted_at, k.changed_at, s.last_event_at,
+SELECT k.controller_id, k.role, k.region, k.status, k.admitted_at, k.changed_at, k.valid_until,
+       k.key_id, s.last_event_at,
        w.last_sweep_at, o.devices
 FROM known k
 LEFT JOIN spoke s ON s.source = k.controller_id
@@ -41,6 +64,7 @@ _COLUMNS = (
     Column("region", rank=3),
     Column("status", kind="status"),
     Column("admitted_at", "admitted", "instant", rank=1),
+    Column("valid_until", "valid until", "instant", rank=2),
     Column("last_event_at", "last report", "age"),
     Column("last_sweep_at", "last sweep", "age"),
     Column("devices", kind="number"),
@@ -70,3 +94,76 @@ def list_(
         log, _LIST, [region, region, everybody or role == "operator", role, role]
     )
     Listing(form, columns, sort).write(rows, _COLUMNS, "no controllers")
+
+
+_ONE = """
+SELECT c.*, CASE WHEN c.revoked_at IS NOT NULL THEN 'revoked'
+                 WHEN c.valid_until < now() AT TIME ZONE 'UTC' THEN 'expired' ELSE c.status END
+            AS standing
+FROM controller c WHERE c.controller_id = ? ORDER BY c.scope
+"""
+_HISTORY = """
+SELECT recorded_at AS happened_at, scope || ':' || seq AS event, type, source AS by,
+       coalesce(data->>'reason', data->>'why', data->>'key_id') AS detail
+FROM event
+WHERE data->>'controller_id' = ?
+      AND (starts_with(type, 'controller.') OR type = 'rotation.requested')
+   OR type LIKE 'join.%' AND data->>'temp_id' IN (
+       SELECT data->>'temp_id' FROM event
+       WHERE data->>'controller_id' = ? AND type IN ('controller.admitted', 'controller.renewed'))
+ORDER BY recorded_at, scope, seq
+"""
+_FACTS = (
+    Column("controller_id", "id"),
+    Column("role"),
+    Column("scopes"),
+    Column("standing", "status"),
+    Column("issuer", "issued by"),
+    Column("public_key"),
+    Column("key_id"),
+    Column("previous_key_id", "key before"),
+    Column("previous_until", "accepted until", kind="instant"),
+    Column("server_user"),
+    Column("admitted_at", kind="instant"),
+    Column("renewed_at", kind="instant"),
+    Column("valid_until", kind="instant"),
+    Column("rotation_at", "renewal asked", kind="instant"),
+    Column("revoked_at", kind="instant"),
+    Column("revoked_reason"),
+)
+_EVENTS = (
+    Column("happened_at", "when", "instant"),
+    Column("event"),
+    Column("type"),
+    Column("by"),
+    Column("detail", rank=1),
+)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    which: Annotated[str, typer.Argument(help="A controller, like local.zone-a.1.")],
+    form: option.Form = Format.TABLE,
+    log: option.LogFile = None,
+) -> None:
+    """Show one controller: its certificate, its keys, how it got in, and what was said of it.
+
+    Example: pdsno controller show local.zone-a.1
+    """
+    option.object_only(form)
+    row = asyncio.run(_shown(given(context), which, log))
+    page = option.page()
+    text = render.facts(row, _FACTS, page)
+    if row["history"]:
+        text += "\nhistory\n" + render.table(row["history"], _EVENTS, page)
+    option.show(row, form, text)
+
+
+async def _shown(found: Context, which: str, log: Path | None) -> dict[str, Any]:
+    async with found.nib(log) as nib:
+        rows = (await nib.query(_ONE, [which])).dicts()
+        if not rows:
+            raise NotFoundError(f"no controller {which}", hint="pdsno controller list --all")
+        history = (await nib.query(_HISTORY, [which, which])).dicts()
+    return rows[0] | {"scopes": [row["scope"] for row in rows], "history": history}

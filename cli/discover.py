@@ -1,8 +1,6 @@
 """pdsno discover: ask a local controller for a sweep, watch it, and print what it found."""
 
 import asyncio
-import getpass
-import os
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 from typing import Annotated, Any
@@ -14,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import option
 from cli.context import Context, given
+from cli.decree import user
 from cli.option import Listing
 from cli.render import Format
 from cli.run import parse_prefix
@@ -79,7 +78,7 @@ def discover(
         exclude=[str(parse_prefix(one)) for one in exclude or []],
         probes=probes,
         rate_pps=rate or home.settings.sweep.rate_pps,
-        requested_by=_user(),
+        requested_by=user(),
     )
     rows, end = asyncio.run(_discover(found, local, request, wait))
     Listing(form, columns).write(rows, FOUND)
@@ -91,14 +90,6 @@ def discover(
         option.say(
             f"{', '.join(end.impaired)} could not do everything: pdsno sweep show {end.sweep_id}"
         )
-
-
-def _user() -> str:
-    """Name the person, as far as the machine knows them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a user database
-        return f"uid {os.getuid()}"
 
 
 def choose(home: Home, wanted: Sequence[IPv4Network], region: str | None) -> LocalSettings:

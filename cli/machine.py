@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,9 @@ from icmplib import ICMPSocketError, ICMPv4Socket, SocketPermissionError
 
 from pdsno.errors import HomeError, SettingsError
 from pdsno.home import Home
+from pdsno.membership.certificate import read_chain, verify_chain
 from pdsno.settings import credentials
+from streams.clock import utc_now
 from streams.errors import KeyFileError, PdsnoError, ServerError
 from streams.keys import read_key
 from streams.server import find_binary
@@ -22,6 +25,7 @@ from streams.server import find_binary
 State = Literal["ok", "warning", "wrong"]
 _PYTHON_MIN = (3, 11)
 _NATS_MIN = (2, 12)  # atomic batches
+_SOON = timedelta(days=14)
 _ROOM_WARNING, _ROOM_WRONG = 1 << 30, 100 << 20
 _PING_GROUPS = Path("/proc/sys/net/ipv4/ping_group_range")
 
@@ -173,7 +177,7 @@ def home(folder: Path) -> tuple[Home | None, list[Finding]]:
         findings.append(Finding("credentials", "ok", names))
     except PdsnoError as error:
         findings.append(Finding("credentials", "wrong", str(error), error.hint))
-    findings += [*_keys(found), _roster(found)]
+    findings += [*_keys(found), *_certificates(found)]
     return found, findings
 
 
@@ -223,7 +227,7 @@ def _keys(found: Home) -> Iterator[Finding]:
             "keys",
             "warning",
             f"none of {', '.join(missing)}",
-            "right when those run elsewhere; their commands are not possible here",
+            "pdsno up lets them join; or: pdsno controller invite, then pdsno controller join",
         )
     elif good == len(files):
         yield Finding("keys", "ok", f"{good} keys, mode 600")
@@ -246,18 +250,30 @@ def _pin(found: Home) -> Iterator[Finding]:
         yield Finding("root.pub", "wrong", str(error), error.hint)
 
 
-def _roster(found: Home) -> Finding:
-    try:
-        listed = {member.controller_id for member in found.roster()}
-    except HomeError as error:
-        return Finding("roster", "wrong", str(error), error.hint)
-    wanted = set(found.settings.controllers())
-    strangers = sorted(wanted - listed)
-    if strangers:
-        return Finding(
-            "roster",
-            "wrong",
-            f"{', '.join(strangers)} are in the settings, not in roster.json",
-            "they are never admitted; make their keys or take them out of pdsno.toml",
+def _certificates(found: Home) -> Iterator[Finding]:
+    """Look at the certificates of whoever joined here: do they hold, and for how long."""
+    good = []
+    for name in found.members():
+        if not found.chain(name).exists():
+            continue
+        try:
+            chain = read_chain(found.chain(name))
+            ends = verify_chain(chain, found.pin().split(), name).valid_until
+        except (ValueError, KeyFileError) as error:
+            hint = f"pdsno controller invite --rejoin {name}, then join with it"
+            yield Finding("certificate", "wrong", f"{name}: {error}", hint)
+            continue
+        left = ends - utc_now()
+        if left < timedelta(0):
+            hint = f"pdsno controller invite --rejoin {name}, then join with it"
+            yield Finding("certificate", "wrong", f"{name}: it ended at {ends:%Y-%m-%d}", hint)
+        elif left < _SOON:
+            hint = f"its process renews it by itself; else: pdsno controller renew {name}"
+            yield Finding("certificate", "warning", f"{name}: it ends at {ends:%Y-%m-%d}", hint)
+        else:
+            good.append((ends, name))
+    if good:
+        ends, name = min(good)
+        yield Finding(
+            "certificates", "ok", f"{len(good)} hold, the first to end {ends:%Y-%m-%d}: {name}"
         )
-    return Finding("roster", "ok", f"{len(listed)} members")

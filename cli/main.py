@@ -7,7 +7,19 @@ from typing import Annotated
 try:  # loading takes half a second, and Ctrl-C may come within it
     import typer
 
-    from cli import anomaly, controller, device, discover, doctor, log, nib, run, sql, sweep
+    from cli import (
+        anomaly,
+        controller,
+        device,
+        discover,
+        doctor,
+        log,
+        nib,
+        run,
+        security,
+        sql,
+        sweep,
+    )
     from cli.context import Context
     from cli.demo.command import demo
     from pdsno.settings import home_folder
@@ -27,7 +39,7 @@ app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
 app.command()(demo)
-for noun in (device, sweep, controller, anomaly, log, nib):
+for noun in (device, sweep, controller, anomaly, security, log, nib):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
 app.command()(doctor.doctor)

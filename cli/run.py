@@ -10,9 +10,9 @@ from rich.console import Console
 
 from cli.context import given
 from cli.option import say
-from pdsno import home as homes
+from pdsno import ceremony
 from pdsno.errors import PrefixError
-from pdsno.home import nats_url
+from pdsno.home import Home, nats_url
 from pdsno.settings import FILE
 
 
@@ -33,7 +33,7 @@ def init(
     Example: pdsno init --region zone-a --region zone-b --prefix 127.0.0.0/28
     """
     prefixes = tuple(parse_prefix(one) for one in prefix or [])
-    made = homes.create(
+    made = ceremony.create(
         given(context).folder,
         regions=tuple(region or ["zone-a"]),
         locals_per_region=locals_per_region,
@@ -58,7 +58,7 @@ def up(
 
     found = given(context)
     if not (found.folder / FILE).exists():
-        homes.create(found.folder)
+        ceremony.create(found.folder)
         Console(stderr=True).print(f"made {found.folder} with one region and one local controller")
     home = found.home
     if port is not None:
@@ -67,7 +67,7 @@ def up(
     asyncio.run(_up(home))
 
 
-async def _up(home: homes.Home) -> None:
+async def _up(home: Home) -> None:
     from pdsno.controllers.supervisor import Supervisor  # noqa: PLC0415  # as above
 
     console = Console(stderr=True)

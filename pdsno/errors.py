@@ -9,7 +9,9 @@ PdsnoError (streams.errors)
 ├── NotApplicableError  11   a command does not apply to the thing as it is
 ├── LogCheckError       12   a log holds events that do not count, has gaps, or is damaged
 ├── DoctorError         13   pdsno doctor found something wrong
-└── PolicyError         14   a policy document is malformed, or would loosen what may not be
+├── InviteError         14   an invitation is missing, damaged, used up or not for this
+├── JoinError           15   a validator refused to let in or to renew, or did not answer
+└── PolicyError         16   a policy document is malformed, or would loosen what may not be
 """
 
 from streams.errors import PdsnoError
@@ -63,7 +65,19 @@ class DoctorError(PdsnoError):
     exit_code = 13
 
 
+class InviteError(PdsnoError, ValueError):
+    """An invitation is missing, damaged, used up or not for this."""
+
+    exit_code = 14
+
+
+class JoinError(PdsnoError):
+    """A validator refused to let in or to renew, or did not answer."""
+
+    exit_code = 15
+
+
 class PolicyError(PdsnoError, ValueError):
     """A policy document is malformed, or would loosen what it may not."""
 
-    exit_code = 14
+    exit_code = 16

@@ -5,17 +5,26 @@ The only file that reads the environment.
 
 import os
 import tomllib
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pdsno.discovery.plan import PROBES, Probe, SnmpCredential
 from pdsno.errors import HomeError, SettingsError
 from streams.name import ControllerId, ScopeName, parse_controller
 
 FILE = "pdsno.toml"
+Prefix = Annotated[IPv4Network | IPv6Network, BeforeValidator(ip_network)]
 
 
 class _Section(BaseModel):
@@ -28,6 +37,7 @@ class SweepSettings(_Section):
     interval_s: int = Field(300, ge=5)
     rate_pps: int = Field(1000, ge=1, le=1_000_000)
     deadline_s: float = Field(1.0, gt=0, le=60)
+    deadline_min_s: float = Field(0.11, gt=0, le=60)
     retries: int = Field(1, ge=0, le=10)
     probes: tuple[Probe, ...] = PROBES
     snmp_port: int = Field(161, ge=1, le=65535)
@@ -65,6 +75,40 @@ class LocalSettings(_Section):
         return parse_controller(self.id).scope
 
 
+class AccessSettings(_Section):
+    """One way to reach devices for changing them; the first that fits a device is taken.
+
+    What else it holds is for its driver, which checks it; secrets are references.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    driver: str
+    region: str = ""  # empty: all
+    devices: tuple[str, ...] = ()  # ids; empty: all
+    prefixes: tuple[Prefix, ...] = ()  # empty: all
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is for the driver."""
+        return dict(self.model_extra or {})
+
+
+class MembershipSettings(_Section):
+    """Who may join, how many, and how long a certificate is valid (DOMAIN.md 2)."""
+
+    roles: tuple[Literal["regional", "local", "operator"], ...] = ("regional", "local", "operator")
+    quota: dict[Literal["regional", "local", "operator"], Annotated[int, Field(ge=0)]] = {
+        "regional": 3,
+        "local": 1000,
+        "operator": 100,
+    }  # in each region
+    certificate_days: float = Field(90, gt=0, le=3650)
+    renew_before: float = Field(1 / 3, gt=0, lt=1)  # renewed when this part of it is left
+    overlap_s: float = Field(60.0, ge=0)  # how long the keys before are accepted
+
+
 class Settings(_Section):
     """The whole of pdsno.toml."""
 
@@ -73,11 +117,13 @@ class Settings(_Section):
     nib_memory: str = "1GB"
     heartbeat_s: float = Field(10.0, gt=0)
     silent_after: int = Field(3, ge=1)  # heartbeats that did not come
-    ack_wait_s: float = Field(30.0, ge=1)  # work held for so long goes to another copy
+    ack_wait_s: float = Field(5.0, ge=1)  # work held for so long goes to another copy
     regions: Annotated[tuple[ScopeName, ...], Field(min_length=1)] = ("zone-a",)
     local: tuple[LocalSettings, ...] = ()
     sweep: SweepSettings = SweepSettings()
+    membership: MembershipSettings = MembershipSettings()
     snmp: tuple[SnmpSettings, ...] = ()
+    access: tuple[AccessSettings, ...] = ()
 
     @field_validator("regions")
     @classmethod
@@ -97,13 +143,20 @@ class Settings(_Section):
             role, region, _ = parse_controller(one.id)
             if role != "local" or region not in self.regions:
                 raise ValueError(f"{one.id} is not a local controller of a listed region")
+        names = [one.name for one in self.access]
+        if len(set(names)) != len(names):
+            raise ValueError("two [[access]] have the same name")
+        for access in self.access:
+            if access.region and access.region not in self.regions:
+                raise ValueError(
+                    f"access {access.name} is for {access.region}, which is not listed"
+                )
         return self
 
     def controllers(self) -> list[str]:
-        """List the ids of everybody who emits events in this network."""
+        """List the controllers that this machine is to run, besides the global one."""
         regional = [f"regional.{region}.1" for region in self.regions]
-        operators = [f"operator.{region}.1" for region in (*self.regions, "global")]
-        return ["global.global.1", *regional, *(one.id for one in self.local), *operators]
+        return [*regional, *(one.id for one in self.local)]
 
 
 def read_settings(home: Path) -> Settings:

@@ -82,7 +82,7 @@ def _row(one: Accepted) -> tuple[str, str]:
         data.get("controller_id"),
         data.get("device_id"),
     )
-    return orjson.dumps(head).decode(), orjson.dumps(data).decode()
+    return orjson.dumps(head).decode(), (one.json or orjson.dumps(data)).decode()
 
 
 def _refusal(one: Rejected) -> Row:

@@ -142,6 +142,11 @@ class Projector:
                 hint="it may still be catching up: pdsno nib status",
             ) from error
 
+    async def moved(self) -> None:
+        """Wait until anything more is folded."""
+        async with self._moved:
+            await self._moved.wait()
+
     def close(self) -> None:
         """Finish the fold under way and release the file."""
         self._judge.shutdown(wait=True)

@@ -141,12 +141,16 @@ def sign_claims(
 def read_claims(jwt: str) -> dict[str, Any]:
     """Read what a JWT says, without checking who says it; ValueError when it is none."""
     try:
-        _, body, _ = jwt.strip().split(".")
-        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        head, found = (
+            json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+            for part in jwt.strip().split(".")[:2]
+        )
+        assert head["typ"] == "JWT"
         assert isinstance(found["nats"], dict)
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise ValueError("not a JWT of NATS") from error
-    return found
+    claims: dict[str, Any] = found
+    return claims
 
 
 def _is_public(key: str, kind: str) -> bool:

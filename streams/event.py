@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import ClassVar, TypeVar, get_args
 
 import uuid_utils
@@ -19,6 +21,10 @@ from streams.name import Role, token
 
 _NAMESPACE = uuid.UUID("7d1f0c52-7a70-5b1e-9f3e-0f6d2a3b9c11")
 _FIELD = re.compile(r"\{(\w+)\}")
+
+
+def _nothing(_: object) -> tuple[()]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,13 @@ class Declaration:
     wire: str = field(init=False)  # pdsno.<name>.v<version>
     template: str = field(init=False)  # the subject as a format, and what goes into it
     tokens: tuple[str, ...] = field(init=False)
+    values_of: Callable[[object], object] = field(init=False, compare=False)  # what goes into it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wire", f"pdsno.{self.name}.v{self.version}")
         object.__setattr__(self, "template", _FIELD.sub("%s", self.subject))
         object.__setattr__(self, "tokens", tuple(_FIELD.findall(self.subject)))
+        object.__setattr__(self, "values_of", attrgetter(*self.tokens) if self.tokens else _nothing)
 
 
 class Event(BaseModel):
@@ -51,8 +59,13 @@ class Event(BaseModel):
     def subject(self, scope: str) -> str:
         """Name the aggregate this fact belongs to, in a scope."""
         declared = self.declared
-        tail = declared.template % tuple([token(str(getattr(self, n))) for n in declared.tokens])
-        return f"pdsno.{scope}.{tail}"
+        return _subject(scope, declared.template, declared.values_of(self))
+
+
+@lru_cache(maxsize=16_384)  # an aggregate is spoken of again and again
+def _subject(scope: str, template: str, values: object) -> str:
+    parts = values if isinstance(values, tuple) else (values,)
+    return f"pdsno.{scope}.{template % tuple([token(str(part)) for part in parts])}"
 
 
 E = TypeVar("E", bound=Event)

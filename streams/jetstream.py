@@ -153,7 +153,7 @@ class JetStreamLog:
     async def _pause(self, error: LogError) -> None:
         """Wait before another consumer is made; nothing is waited for when we closed ourselves."""
         if self.connection.client.is_closed:
-            raise LogUnreachableError("the connection to the log is closed") from error
+            raise self.connection.closed() from error
         await asyncio.sleep(_PAUSE_S)
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -42,6 +42,11 @@ def controller_key(region: bytes, controller_id: str, epoch: int = 1) -> bytes:
     """Derive a controller's MAC key (32 bytes) from its region's key."""
     parse_controller(controller_id)
     return _derive(region, f"pdsno/1 controller {controller_id} {epoch}")
+
+
+def invite_key(region: bytes) -> bytes:
+    """Derive the key that bootstrap tokens of a region are made with (32 bytes)."""
+    return _derive(region, "pdsno/1 invite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +125,10 @@ def new_root(generation: int = 1) -> KeyFile:
     return KeyFile("root", "root", key, seed, generation)
 
 
-def region_file(root: KeyFile, region: str) -> KeyFile:
+def region_file(root: KeyFile, region: str, epoch: int = 1) -> KeyFile:
     """Derive what a regional controller (and its region's NIB) holds."""
-    return KeyFile("region", region, region_key(root.key, region), generation=root.generation)
+    key = region_key(root.key, region, epoch)
+    return KeyFile("region", region, key, generation=root.generation, region_epoch=epoch)
 
 
 def controller_file(region: KeyFile, controller_id: str) -> KeyFile:
@@ -134,6 +140,19 @@ def controller_file(region: KeyFile, controller_id: str) -> KeyFile:
 
 def write_key(path: Path, key: KeyFile) -> None:
     """Write a key file, readable by its owner alone; never over another."""
+    _store(path, key)
+
+
+def replace_key(path: Path, key: KeyFile) -> None:
+    """Put a key in the place of the one before it, whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    _store(beside, key)
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def _store(path: Path, key: KeyFile) -> None:
     text = {
         "pdsno": "key/1",
         "kind": key.kind,
@@ -208,13 +227,30 @@ def _parse_key(text: dict[str, object]) -> KeyFile:
 class Keyring:
     """The MAC keys a process can reach from the secrets it holds, and the root it pins."""
 
-    def __init__(self, held: Iterable[KeyFile] = (), *, root_public_key: str = "") -> None:
-        """Take secrets, and the pin: the root's public keys, one a line, by generation."""
+    def __init__(
+        self,
+        held: Iterable[KeyFile] = (),
+        *,
+        root_public_key: str = "",
+        again: Callable[[], Iterable[KeyFile]] | None = None,
+    ) -> None:
+        """Take secrets, and the pin: the root's public keys, one a line, by generation.
+
+        `again` reads the secrets once more: it is asked when a key is met that follows one we hold,
+        for keys are on the disk before anything is sealed with them.
+        """
         self._held = tuple(held)
+        self._again = again
         self._found: dict[str, bytes | None] = {}
         pins = {g: decode(line) for g, line in enumerate(root_public_key.split(), start=1)}
         pins |= {h.generation: decode(h.public_key()) for h in self._held if h.kind == "root"}
         self.root_public_keys: dict[int, bytes] = pins
+
+    def hold(self, key: KeyFile) -> None:
+        """Hold one more secret: what could not be reached before may be reached now."""
+        if key not in self._held:
+            self._held = (*self._held, key)
+            self._found = {name: found for name, found in self._found.items() if found}
 
     def mac_key(self, key_id: str) -> bytes | None:
         """Return the key behind an id, or None when nothing held leads to it."""
@@ -222,7 +258,20 @@ class Keyring:
             if len(self._found) > 100_000:  # forged ids must not fill the memory
                 self._found.clear()
             self._found[key_id] = self._find(key_id)
+            if self._found[key_id] is None and self._again and self._follows(key_id):
+                for key in self._again():
+                    self.hold(key)
+                self._found[key_id] = self._find(key_id)
         return self._found[key_id]
+
+    def _follows(self, text: str) -> bool:
+        """Tell whether a key may be the next of one that is held."""
+        try:
+            wanted = KeyId.parse(text)
+        except ValueError:
+            return False
+        scope = parse_controller(wanted.controller_id).scope
+        return any(held.name in {"root", scope, wanted.controller_id} for held in self._held)
 
     def _find(self, text: str) -> bytes | None:
         try:

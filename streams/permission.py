@@ -18,7 +18,8 @@ NEWCOMER = "join"  # the role of whoever may only ask to be let in
 _NAME = "{{name()}}"
 _NEWCOMER_BYTES = 16 * 1024
 _NEWCOMER_SUBS = 4  # one inbox for all answers, and room for a mistake
-_ANSWER_S = 600
+_ANSWER_S = 60  # for a challenge
+_ROWS_S = 600  # for the rows of a long query
 _VALIDATED_BY_GLOBAL = ("regional", "operator", GLOBAL)
 
 
@@ -76,7 +77,7 @@ def template(role: str, scope: str) -> dict[str, Any]:
             subscribe += ["pdsno-progress.>"]
         case "nib":
             subscribe += ["pdsno-nib.query"]
-            answers = _answers(-1)  # an answer has any number of parts
+            answers = _answers(-1, _ROWS_S)  # an answer has any number of parts
         case _:
             raise ValueError(f"{role} has no place on the server")
     return _permissions(publish, subscribe, answers)
@@ -101,13 +102,13 @@ def _newcomer(scope: str) -> dict[str, Any]:
     }
 
 
-def _answers(most: int) -> dict[str, int]:
+def _answers(most: int, for_s: int = _ANSWER_S) -> dict[str, int]:
     """Let a user answer what it is asked: on the subject the asker named, for a while.
 
     No list of subjects could be tighter: a token cannot be half a wildcard, so `_INBOX_*` matches
     no newcomer's inbox. The asker may name any subject, so Connection answers on inboxes only.
     """
-    return {"max": most, "ttl": _ANSWER_S * 1_000_000_000}
+    return {"max": most, "ttl": for_s * 1_000_000_000}
 
 
 def _permissions(

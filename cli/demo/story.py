@@ -16,10 +16,11 @@ from rich.console import Console
 
 from cli.demo import inventory, network
 from cli.demo.device import Inventory
-from pdsno import home as homes
+from pdsno import ceremony
 from pdsno.controllers.runtime import NIB
 from pdsno.controllers.supervisor import Supervisor
 from pdsno.errors import LogCheckError
+from pdsno.home import Home
 from streams.errors import PdsnoError
 
 SETTINGS = f"""
@@ -69,7 +70,7 @@ class Story:
     async def tell(self) -> None:
         """Tell the whole story; DemoError where it does not hold."""
         started = time.monotonic()
-        home = homes.create(self._folder / "home", settings=SETTINGS)
+        home = ceremony.create(self._folder / "home", settings=SETTINGS)
         supervisor = Supervisor(home)
         try:
             await self._start(supervisor)
@@ -209,7 +210,7 @@ class Story:
         )
         self._hold(len(rows) >= 5, f"{len(rows)} hosts, each by its MAC")
 
-    async def _rebuild(self, supervisor: Supervisor, home: homes.Home) -> None:
+    async def _rebuild(self, supervisor: Supervisor, home: Home) -> None:
         self._say("The NIB is only a reading of the log: kill its process, delete its file")
         before = await self._digest()
         self._console.print(f"   digest before: {before}")

@@ -1,28 +1,36 @@
-"""The global controller: admits the members of the network, and sees what no region sees alone.
+"""The global controller: root of trust, and the eye that sees what no region sees alone.
 
 reads     every scope
-decides   admissions (until validation exists: the roster that pdsno init wrote), a MAC in two
-          regions, which regional controller fell silent
+decides   who joins as a regional controller or an operator, a MAC in two regions, which regional
+          controller fell silent
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from pdsno.controllers import facts
+from pdsno.controllers.emitting import emit_once
+from pdsno.controllers.founding import Founding
 from pdsno.controllers.heartbeat import Heard, every
 from pdsno.controllers.reactor import Decision, Reactor
-from pdsno.controllers.regional import emit_once
 from pdsno.controllers.seat import Seat
+from pdsno.controllers.sentry import Sentry
+from pdsno.controllers.validator import Door, Validator
 from pdsno.controllers.verdict import accepted_of
+from pdsno.controllers.warden import Warden
 from pdsno.discovery.deciders import network, report
-from pdsno.home import Member
-from streams.catalogue.controller import ControllerAdmitted
+from pdsno.home import GLOBAL_ID
 from streams.catalogue.device import DeviceSighted
 from streams.clock import utc_now
+from streams.errors import LogError
 from streams.log import EVERYTHING, Delivery
-from streams.name import GLOBAL, parse_controller
+from streams.name import GLOBAL
+
+_AT_THE_TOP = ("operator", "global")  # who is asked for in the global scope
+_IN_A_REGION = ("regional", "operator", "global")
 
 
 class Central:
@@ -42,49 +50,34 @@ class Central:
         async with asyncio.TaskGroup() as group:
             group.create_task(seat.follow(dict.fromkeys(scopes, EVERYTHING)))
             await seat.caught_up(*scopes)
-            while await self.admit():
-                await seat.caught_up(*scopes)
+            await Founding(seat, scopes).look()
+            await seat.caught_up(*scopes)
             for region in self._regions:
                 group.create_task(self._heard.listen(seat, region))
                 reactor = Reactor(
                     seat, region, "global-discovery", ("obs.*.*",), self.decide, into=GLOBAL
                 )
                 group.create_task(reactor.run())
-            group.create_task(every(seat.home.settings.heartbeat_s / 2, self.watch))
+            heartbeat_s = seat.home.settings.heartbeat_s
+            group.create_task(every(heartbeat_s / 2, self.watch))
+            group.create_task(every(heartbeat_s / 2, Sentry(seat, scopes).look))
+            group.create_task(every(heartbeat_s / 2, Founding(seat, scopes).look))
+            doors = [Door(GLOBAL, _AT_THE_TOP), *(Door(r, _IN_A_REGION) for r in self._regions)]
+            permitted = [r for r in seat.home.settings.membership.roles if r != "local"]
+            group.create_task(Validator(seat, doors, permitted=permitted).run())
+            group.create_task(Warden(seat).run())
+            group.create_task(every(heartbeat_s / 2, self._keys))
 
-    async def admit(self) -> bool:
-        """Admit the members of the roster that are not, each in its scope; tell if there were."""
-        seat, basis = self._seat, dict(self._seat.projector.position)
-        missing = [one for one in seat.home.roster() if one.role != "global"]  # the root is pinned
-        missing = [one for one in missing if not self._admitted(one)]
-        for member in missing:
-            role, scope, _ = parse_controller(member.controller_id)
-            event = ControllerAdmitted(
-                controller_id=member.controller_id,
-                role=role,
-                public_key=member.public_key,
-                key_id=member.key_id,
-                valid_until=utc_now() + timedelta(days=90),
-            )
-            await emit_once(seat, scope, [event], basis)
-        return bool(missing)
-
-    def _admitted(self, member: Member) -> bool:
-        rows = self._seat.store.query(
-            "SELECT 1 FROM controller"
-            " WHERE scope = ? AND controller_id = ? AND public_key = ? AND key_id = ?",
-            [
-                parse_controller(member.controller_id).scope,
-                member.controller_id,
-                member.public_key,
-                member.key_id,
-            ],
-        ).rows
-        return bool(rows)
+    async def _keys(self) -> None:
+        """Take up the root's successor, once it is in the home."""
+        here = self._seat.home.controller(GLOBAL_ID)
+        if str(here.key_id) != self._seat.signer.key_id:
+            await self._seat.take(here)
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings of a region with what other regions have."""
         store, region = self._seat.store, deliveries[0].recorded.scope
+        await self._level(region)
         sightings = [
             (one, one.event)
             for one in accepted_of(store, deliveries)
@@ -106,6 +99,17 @@ class Central:
             Decision(one.id, [e for e in events if e.anomaly_id not in known], one.correlation)
             for one, events in answers
         ]
+
+    async def _level(self, region: str) -> None:
+        """Take in what the other regions have by now, as far as they can be reached.
+
+        Else two copies, each at work on one of two sightings, might both not know of the other's.
+        """
+        for other in self._regions:
+            if other != region:
+                with contextlib.suppress(LogError):  # when it is back, its sighting meets this one
+                    head = await self._seat.log.head(other)
+                    await self._seat.projector.reached({other: head})
 
     async def watch(self) -> None:
         """Look which regional controller fell silent."""

@@ -17,7 +17,9 @@ import structlog
 from pdsno.controllers import facts
 from pdsno.controllers.errand import Errand
 from pdsno.controllers.heartbeat import send
+from pdsno.controllers.hold import held
 from pdsno.controllers.seat import Seat
+from pdsno.controllers.tenure import Tenure
 from pdsno.controllers.verdict import Fact, accepted_of
 from pdsno.errors import SettingsError
 from pdsno.settings import LocalSettings, credentials
@@ -51,6 +53,7 @@ class Edge:
             group.create_task(seat.follow({seat.scope: subjects}))
             await seat.admitted()
             group.create_task(send(seat, seat.home.settings.heartbeat_s))
+            group.create_task(Tenure(seat).run())
             group.create_task(self._work())
             if self._settings.prefixes:
                 group.create_task(self._schedule())
@@ -99,27 +102,25 @@ class Edge:
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         """Carry out the requests among some events, one after the other."""
         seat = self._seat
-        held = {one.recorded.seq: one for one in deliveries}
-        extending = asyncio.create_task(_extend(held, seat.home.settings.ack_wait_s / 3))
-        try:
-            await seat.projector.reached({seat.scope: max(held)})
-            requests = {
-                fact.seq: (fact, fact.event)
-                for fact in accepted_of(seat.store, deliveries)
-                if isinstance(fact.event, SweepRequested)
-            }
-            for seq in held.keys() - requests.keys():
-                await held.pop(seq).ack()
-            for seq, (fact, request) in sorted(requests.items()):
-                await self._carry_out(held[seq], fact, request)
-                del held[seq]
-        except (LogError, NibError) as error:
-            _log.warning("will try again", error=str(error))
-            await asyncio.sleep(_RETRY_S)
-        finally:
-            extending.cancel()
-            for one in held.values():  # whoever goes on with them need not wait
-                await one.retry(0)
+        async with held(deliveries, seat.home.settings.ack_wait_s) as in_hand:
+            try:
+                await seat.projector.reached({seat.scope: max(in_hand)})
+                requests = {
+                    fact.seq: (fact, fact.event)
+                    for fact in accepted_of(seat.store, deliveries)
+                    if isinstance(fact.event, SweepRequested)
+                }
+                for seq in in_hand.keys() - requests.keys():
+                    await in_hand.pop(seq).ack()
+                for seq, (fact, request) in sorted(requests.items()):
+                    await self._carry_out(in_hand[seq], fact, request)
+                    del in_hand[seq]
+            except (LogError, NibError) as error:
+                _log.warning("will try again", error=str(error))
+                await asyncio.sleep(_RETRY_S)
+            finally:
+                for one in in_hand.values():  # whoever goes on with them need not wait
+                    await one.retry(0)
 
     async def _carry_out(self, delivery: Delivery, fact: Fact, request: SweepRequested) -> None:
         errand = Errand(self._seat, self._settings, self._credentials, fact, request)
@@ -146,10 +147,3 @@ def _settings_of(seat: Seat) -> LocalSettings:
         if one.id == seat.controller_id:
             return one
     raise SettingsError(f"{seat.controller_id} has no [[local]] section in the settings")
-
-
-async def _extend(held: dict[int, Delivery], interval_s: float) -> None:
-    while True:
-        await asyncio.sleep(interval_s)
-        for one in list(held.values()):
-            await one.extend()

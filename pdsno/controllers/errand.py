@@ -101,6 +101,7 @@ class Errand:
             probes=frozenset(request.probes),
             rate_pps=request.rate_pps,
             deadline_s=policy.deadline_s,
+            deadline_min_s=policy.deadline_min_s,
             retries=policy.retries,
             credentials=self._credentials,
             snmp_port=policy.snmp_port,

@@ -51,9 +51,9 @@ def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> tuple[str, datetime
 
 async def send(seat: Seat, interval_s: float) -> None:
     """Send heartbeats until cancelled."""
-    key = seat.home.controller(seat.controller_id)
+    subject = f"{SUBJECT}.{seat.scope}.{seat.token}"
     while True:
-        await seat.connection.publish(f"{SUBJECT}.{seat.scope}.{seat.token}", beat(key, utc_now()))
+        await seat.connection.publish(subject, beat(seat.signer.key, utc_now()))
         await asyncio.sleep(interval_s)
 
 

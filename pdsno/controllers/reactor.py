@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import orjson
 import structlog
 
+from pdsno.controllers.hold import held
 from pdsno.controllers.seat import Seat
 from projections.errors import NibError
 from streams.clock import utc_now
@@ -67,12 +68,13 @@ class Reactor:
     async def run(self) -> None:
         """React until cancelled."""
         async for deliveries in self._seat.log.work(self._scope, self._durable, self._subjects):
-            try:
-                await self._react(deliveries)
-            except asyncio.CancelledError:
-                for one in deliveries:  # whoever goes on need not wait for them
-                    await one.retry(0)
-                raise
+            async with held(deliveries, self._seat.home.settings.ack_wait_s):
+                try:
+                    await self._react(deliveries)
+                except asyncio.CancelledError:
+                    for one in deliveries:  # whoever goes on need not wait for them
+                        await one.retry(0)
+                    raise
 
     async def _react(self, deliveries: Sequence[Delivery]) -> None:
         newest = max(one.recorded.seq for one in deliveries)

@@ -1,32 +1,37 @@
 """The regional controller: judges what its local controllers report (DOMAIN.md 1 and 3).
 
-reads     its region's log
-decides   owners, presence, merges, findings; refuses strangers; says who fell silent
+reads     its region's log, its own decisions as well: a copy may have made them on older facts
+decides   owners, presence, merges, findings; refuses strangers; says who fell silent; lets in and
+          renews its local controllers
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-import structlog
-
 from pdsno.controllers import facts
+from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.heartbeat import Heard, every, send
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
+from pdsno.controllers.sentry import Sentry
+from pdsno.controllers.tenure import Tenure
+from pdsno.controllers.validator import Door, Validator
 from pdsno.controllers.verdict import Fact, accepted_of, refused_of
 from pdsno.discovery.deciders import device, report
 from streams.catalogue.anomaly import AnomalyFlagged
-from streams.catalogue.device import DeviceSighted, SightingRefused
+from streams.catalogue.device import (
+    DeviceLost,
+    DeviceReassigned,
+    DeviceSighted,
+    SightingRefused,
+)
 from streams.catalogue.sweep import SweepCovered, SweepFinished
 from streams.clock import utc_now
-from streams.envelope import draft_after
-from streams.errors import ConflictError
 from streams.event import Event
 from streams.log import EVERYTHING, Delivery
 
-_log = structlog.get_logger()
-SUBJECTS = ("obs.*.*", "sweep.*.*")
+SUBJECTS = ("obs.*.*", "sweep.*.*", "device.*")
 
 
 class Regional:
@@ -51,6 +56,14 @@ class Regional:
             group.create_task(self._heard.listen(seat, seat.scope))
             group.create_task(reactor.run())
             group.create_task(every(heartbeat_s / 2, self.watch))
+            validator = Validator(seat, [Door(seat.scope, ("local",))], permitted=self._permitted())
+            group.create_task(validator.run())
+            group.create_task(every(heartbeat_s / 2, Sentry(seat, [seat.scope]).look))
+            group.create_task(Tenure(seat).run())
+
+    def _permitted(self) -> list[str]:
+        """List whom it may let in: its delegation, as far as the settings leave it."""
+        return [role for role in self._seat.home.settings.membership.roles if role == "local"]
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings and sweeps of the region."""
@@ -62,6 +75,10 @@ class Regional:
                     events = self._presence(event)
                 case SweepFinished() as event:
                     events = self._spike(event)
+                case DeviceReassigned() as event:
+                    events = self._overtaken(event)
+                case DeviceLost() as event:
+                    events = self._found_again(event)
                 case _:
                     continue
             decisions.append(Decision(one.id, events, one.correlation))
@@ -106,6 +123,23 @@ class Regional:
         lost = [e for one in gone for e in device.decide_missed(one, self._policy.missed_max)]
         return lost + [e for one in back for e in device.decide_seen(one)]
 
+    def _overtaken(self, event: DeviceReassigned) -> list[Event]:
+        store, scope, name = self._seat.store, self._seat.scope, event.device_id
+        state = facts.devices(store, scope, [name]).get(name, device.initial(name))
+        found = facts.sightings(store, scope, [name])
+        seen = {controller: seq for (_, controller), (seq, missed) in found.items() if not missed}
+        return device.decide_reassigned(state, seen)
+
+    def _found_again(self, event: DeviceLost) -> list[Event]:
+        store, scope, name = self._seat.store, self._seat.scope, event.device_id
+        state = facts.devices(store, scope, [name]).get(name, device.initial(name))
+        owner = state.owner or ""
+        seen = facts.returned(store, scope, owner, [name])
+        elsewhere = [
+            one.device for one in facts.missed(store, scope, owner, [name]) if one.seen_elsewhere
+        ]
+        return [e for one in [*seen, *elsewhere][:1] for e in device.decide_seen(one)]
+
     def _spike(self, event: SweepFinished) -> list[Event]:
         earlier = self._seat.store.query(
             "SELECT count(*) FROM sweep WHERE scope = ? AND controller_id = ?"
@@ -135,23 +169,3 @@ class Regional:
             if one.controller_id in scheduled:
                 events += report.decide_overdue(one, interval, settings.sweep.missed_max, now)
         await emit_once(seat, seat.scope, self._new(events), basis)
-
-
-async def emit_once(seat: Seat, scope: str, events: Sequence[Event], basis: dict[str, int]) -> None:
-    """Append what a look at the clock led to; of several copies that look, one writes it.
-
-    `basis` is where the NIB was before the look.
-    """
-    for event in events:
-        subject = event.subject(scope)
-        last = await seat.log.last(scope, subject)
-        seq = last.seq if last else 0
-        if seq > basis.get(scope, 0):
-            continue  # the subject moved, and this look did not see it: look again later
-        draft = draft_after(f"{subject}@{seq}", event, scope, basis=basis)
-        try:
-            await seat.emit([draft], {subject: seq})
-        except ConflictError:
-            _log.debug("somebody else wrote it", subject=subject)
-        else:
-            _log.info(event.declared.name, subject=subject, id=draft.id)

@@ -57,7 +57,7 @@ async def run_role(home: Home, name: str, url: str) -> None:
             archivist = Archivist(home, connection)
             await _until_signal(archivist.run, archivist.close)
             return
-        seat = await seat_of(home, name, connection)
+        seat = await take_seat(home, name, connection)
         await _until_signal(_work(seat), seat.close)
     finally:
         await connection.close()
@@ -78,19 +78,6 @@ def _work(seat: Seat) -> Callable[[], Awaitable[None]]:
     except PdsnoError:
         seat.close()
         raise
-
-
-async def seat_of(home: Home, controller_id: str, connection: Connection) -> Seat:
-    """Give a controller its seat, with the keys of its tier and no others."""
-    role, scope, _ = parse_controller(controller_id)
-    match role:
-        case "global":
-            held = [home.root()]
-        case "regional":
-            held = [home.region(scope)]
-        case "local" | "operator":
-            held = []
-    return await take_seat(home, controller_id, held, connection)
 
 
 async def _connect(url: str, name: str, credentials: Path | None) -> Connection:
@@ -151,7 +138,7 @@ def controller_named(home: Home, role: str, region: str | None, controller_id: s
         return GLOBAL_ID
     if role == "nib":
         return NIB
-    known = [one for one in home.settings.controllers() if one.startswith(role + ".")]
+    known = [one for one in home.members() if one.startswith(role + ".")]
     fitting = [
         one
         for one in known
@@ -163,7 +150,7 @@ def controller_named(home: Home, role: str, region: str | None, controller_id: s
     if not fitting:
         raise NotFoundError(
             f"no {role} controller fits; this home has {', '.join(known) or 'none'}",
-            hint="pdsno.toml lists the regions and the local controllers",
+            hint="it joins first: pdsno controller invite, then pdsno controller join",
         )
     raise SettingsError(
         f"which one: {', '.join(fitting)}?", hint="name it with --id, or its region with --region"

@@ -102,17 +102,22 @@ class Seat:
                 told = True
             await asyncio.sleep(0.1)
 
+    async def take(self, key: KeyFile) -> None:
+        """Go on with these keys and the server credentials that came with them."""
+        for one in self.home.keys_of(self.controller_id):
+            self.keyring.hold(one)
+        self.signer.take(key)
+        await self.connection.renew()
+
     def close(self) -> None:
         """Release the NIB file."""
         self.projector.close()
 
 
-async def take_seat(
-    home: Home, controller_id: str, held: Sequence[KeyFile], connection: Connection
-) -> Seat:
-    """Open what a controller needs."""
+async def take_seat(home: Home, controller_id: str, connection: Connection) -> Seat:
+    """Open what a controller needs: the keys of its tier and no others, the log, a NIB."""
     key = home.controller(controller_id)
-    keyring = home.keyring(*held, key)
+    keyring = home.keyring(controller_id)
     store = _store(home, controller_id)
     log = JetStreamLog(connection, ack_wait_s=home.settings.ack_wait_s)
     projector = Projector(store, keyring, log)

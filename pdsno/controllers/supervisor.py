@@ -11,20 +11,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from pdsno.controllers.runtime import NIB, path_of
 from pdsno.errors import HomeError
-from pdsno.home import GLOBAL_ID, Home, connect_as_operator
+from pdsno.home import FOUNDER, GLOBAL_ID, Home, connect_as_operator
+from pdsno.membership.host import Wish, invite, region_epoch
+from pdsno.membership.invite import read_invite, write_invite
+from pdsno.membership.newcomer import join
 from projections.nib import RemoteNib
 from streams.errors import PdsnoError
+from streams.jetstream import JetStreamLog
+from streams.name import GLOBAL, parse_controller
 from streams.server import EmbeddedServer, end_with_parent
 
 _log = structlog.get_logger()
 _PAUSE_MAX_S = 10.0
 _STOP_S = 15.0
+_JOIN_S = 60.0
 
 
 class Supervisor:
@@ -41,21 +47,57 @@ class Supervisor:
 
     def names(self) -> list[str]:
         """List the processes, in the order in which they start."""
-        settings = self._home.settings
-        regional = [f"regional.{region}.1" for region in settings.regions]
-        return [GLOBAL_ID, NIB, *regional, *(one.id for one in settings.local)]
+        return [GLOBAL_ID, NIB, *self._home.settings.controllers()]
 
     async def start(self) -> None:
-        """Start everything and return when the controllers are admitted and the NIB answers."""
+        """Start everything and return when the controllers are admitted and the NIB answers.
+
+        Whoever has no identity yet joins first, through the same door as on any other machine.
+        """
+        if not self._home.holds_root():
+            raise HomeError(
+                f"{self._home.folder} does not hold the root, so there is no whole network to run",
+                hint="run what joined here: pdsno run regional, or pdsno run local",
+            )
         self._take()
         if not self.url:
             self._server = EmbeddedServer(self._home.nats_store, port=self._home.settings.nats_port)
             await self._server.start()
             self.url = self._server.url
         (self._home.run / "nats.url").write_text(self.url + "\n")
-        for name in self.names():
+        for name in (GLOBAL_ID, NIB):
             await self.resume(name)
-        await self._ready()
+        await self._ready([FOUNDER])
+        await asyncio.gather(*(self._region(one) for one in self._home.settings.regions))
+        await self._ready(self._home.settings.controllers())
+
+    async def _region(self, region: str) -> None:
+        """Bring a region up: its controller first, which lets the others in."""
+        for name in self._home.settings.controllers():
+            if parse_controller(name).scope == region:
+                if not self._home.has(name):
+                    self._tell(f"{name} joins")
+                    await self._join(name)
+                await self.resume(name)
+
+    async def _join(self, name: str) -> None:
+        """Invite and join; an invitation that a crash left behind is used first."""
+        home, (role, region, _) = self._home, parse_controller(name)
+        paper = home.keys / "pending" / f"{name}.invite"
+        if not paper.exists():
+            connection = await connect_as_operator(home, self.url)
+            try:
+                generation = home.root().generation
+                epoch = await region_epoch(RemoteNib(connection), region, generation)
+                wish = Wish(role, region, name, invited_by="pdsno up")
+                made = await invite(
+                    home, JetStreamLog(connection), wish, self.url, region_epoch=epoch
+                )
+            finally:
+                await connection.close()
+            write_invite(paper, made)
+        await join(home, read_invite(paper), url=self.url, within_s=_JOIN_S)
+        paper.unlink()
 
     async def kill(self, name: str) -> None:
         """End a process with SIGKILL and leave it so until `resume`."""
@@ -120,16 +162,23 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _PAUSE_MAX_S)
 
-    async def _ready(self) -> None:
+    async def _ready(self, names: Sequence[str]) -> None:
+        """Wait until the NIB answers and knows these controllers in every scope of theirs."""
         connection = await connect_as_operator(self._home, self.url)
+        scopes = (GLOBAL, *self._home.settings.regions)
+        wanted = {
+            (scope, name)
+            for name in names
+            for scope in scopes
+            if name == FOUNDER or parse_controller(name).scope == scope
+        }
         try:
             deadline = time.monotonic() + 60
-            wanted = {m.controller_id for m in self._home.roster() if m.role != "global"}
             nib = RemoteNib(connection)
             while time.monotonic() < deadline:
                 with contextlib.suppress(PdsnoError):
-                    rows = await nib.query("SELECT controller_id FROM controller", timeout_s=2)
-                    if wanted <= {row[0] for row in rows.rows}:
+                    sql = "SELECT scope, controller_id FROM controller"
+                    if wanted <= set((await nib.query(sql, timeout_s=2)).rows):
                         return
                 await asyncio.sleep(0.1)
         finally:

@@ -34,7 +34,10 @@ class Refused:
 
 
 def accepted_of(store: Store, deliveries: Sequence[Delivery]) -> list[Fact]:
-    """Return those of the deliveries that the NIB accepted, in their order."""
+    """Return those of the deliveries that the NIB accepted, in the order of the log.
+
+    What is delivered again comes behind what is newer; the last word is that of the log.
+    """
     if not deliveries:
         return []
     rows = store.query(
@@ -42,7 +45,8 @@ def accepted_of(store: Store, deliveries: Sequence[Delivery]) -> list[Fact]:
         [deliveries[0].recorded.scope, [one.recorded.seq for one in deliveries]],
     ).rows
     good = {row[0] for row in rows}
-    return [_fact(one) for one in deliveries if one.recorded.seq in good]
+    found = {one.recorded.seq: one for one in deliveries if one.recorded.seq in good}
+    return [_fact(found[seq]) for seq in sorted(found)]
 
 
 def _fact(delivery: Delivery) -> Fact:

@@ -163,20 +163,20 @@ def _crowded(
     lots: "_Lots",
 ) -> set[Identity]:
     """List the MACs behind which several agents stand: a proxy's, or a router's before them."""
-    agents = defaultdict[Identity, dict[object, str | None]](dict)
+    agents = defaultdict[Identity, dict[object, set[str | None]]](lambda: defaultdict(set))
     weak = defaultdict[Identity, set[object]](set)
     for host in hosts:
         mac, best = _mac(claims[host.address]), strong[host.address]
         if mac is None or host.snmp is None:
             continue
         if best is not None:
-            agents[mac][lots.root(best)] = host.snmp.sys_name
+            agents[mac][lots.root(best)].add(host.snmp.sys_name)
         else:
             weak[mac].add(host.snmp.sys_name or host.address)
     return {
         mac
         for mac in agents.keys() | weak.keys()
-        if len(agents[mac]) + len(weak[mac] - set(agents[mac].values())) > 1
+        if len(agents[mac]) + len(weak[mac].difference(*agents[mac].values())) > 1
     }
 
 

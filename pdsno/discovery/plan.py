@@ -33,7 +33,8 @@ class SweepPlan:
     probes: frozenset[Probe] = frozenset(PROBES)
     rate_pps: int = 1000  # packets per second, over all probes of the sweep together
     burst: int = 64  # packets that may leave at once
-    deadline_s: float = 1.0  # how long a round waits after its last packet
+    deadline_s: float = 1.0  # how long an ask waits for its answer
+    deadline_min_s: float = 0.11  # and, by ARP and ICMP where answers come at once, no less
     retries: int = 1  # rounds after the first, only to what has not answered
     credentials: tuple[SnmpCredential, ...] = ()
     snmp_port: int = 161

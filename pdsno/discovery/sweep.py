@@ -30,8 +30,9 @@ from pdsno.discovery.plan import (
     SweepResult,
 )
 from pdsno.discovery.prefix import Targets
+from pdsno.discovery.schedule import Schedule
 from pdsno.discovery.snmp import Interviews
-from pdsno.discovery.volley import Prober, Refusals, Schedule, Volley
+from pdsno.discovery.volley import Prober, Refusals, Volley
 
 _PROGRESS_S = 0.1
 _THREADS_MAX = 64  # one per link and two more; those beyond wait for the first to end
@@ -240,10 +241,20 @@ class _Sweep:
         return self._knocker
 
     def _volley(self, prober: Prober, targets: Targets) -> Volley:
-        schedule = Schedule(targets, self.plan.retries, self.plan.deadline_s)
+        plan = self.plan
+        # an agent may think for long about its first answer, however near it is
+        least_s = None if prober.probe == "snmp" else plan.deadline_min_s
+        schedule = Schedule(targets, plan.retries, plan.deadline_s, least_s, self._place)
         if prober.probe == "arp":
             schedule.close()
         return Volley(prober, schedule, self.pace, Refusals(prober.probe, self.plan.prefixes))
+
+    def _place(self, address: int) -> int:
+        """Tell who is as far away as whom: those on a link, else those of a /24."""
+        for number, link in enumerate(self._links):
+            if address in link.targets:
+                return ~number
+        return address >> 8
 
     def _found(self, addresses: list[int]) -> None:
         """Pass on whom ARP found; called from its threads."""

@@ -1,4 +1,4 @@
-"""Asking many addresses on one socket: whom to ask next, and the loop that does it.
+"""Asking many addresses on one socket: the loop that does it.
 
 One thread and one socket per probe. The thread sends a slice of packets when the pace allows, and
 reads replies all the rest of the time, so a reply never waits for a sender.
@@ -7,8 +7,7 @@ reads replies all the rest of the time, so a reply never waits for a sender.
 import os
 import select
 import socket
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from errno import EACCES, EAGAIN, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENOBUFS, EPERM
 from ipaddress import IPv4Address, IPv4Network
@@ -18,82 +17,13 @@ from typing import Protocol
 
 from pdsno.discovery.pace import Pace
 from pdsno.discovery.plan import Probe, ProbeFailure
+from pdsno.discovery.schedule import Schedule
 
 _TICK_S = 0.001  # poll(2) counts in milliseconds; what is shorter is waited for on an event
-_LONG_S = 60.0
 _PATIENCE = 3  # a packet the queue refuses so often counts as sent and lost
 _NO_ROUTE = {ENETUNREACH, EHOSTUNREACH, ENETDOWN, EPERM, EACCES, EINVAL}  # EINVAL: a blackhole
 _RECEIVE_BUFFER = 1 << 22
 _SO_RCVBUFFORCE = 33
-
-
-class Schedule:
-    """Whom to ask next: every address once, and again while it is silent and retries remain.
-
-    An ask waits `deadline_s` for its answer. Addresses come from `addresses`, and from `feed` until
-    `close`; only those two may be called from another thread.
-    """
-
-    def __init__(self, addresses: Iterable[int], retries: int, deadline_s: float) -> None:
-        self._fresh: Iterator[int] = iter(addresses)
-        self._retries = retries
-        self._deadline_s = deadline_s
-        self._fed: deque[int] = deque()
-        self._open = True
-        self._exhausted = False
-        self._waiting: deque[tuple[float, int, int]] = deque()  # due, address, how often asked
-        self.answered: set[int] = set()
-        self.asked = 0
-        self.refused: set[int] = set()  # by the kernel, so that nobody will answer
-
-    def feed(self, addresses: Iterable[int]) -> None:
-        """Add addresses found elsewhere; each may be fed once."""
-        self._fed.extend(addresses)
-
-    def close(self) -> None:
-        """Say that nothing more will be fed."""
-        self._open = False
-
-    def next(self, now: float, limit: int) -> list[tuple[int, int]]:
-        """Give at most `limit` addresses to ask now, each with the number of earlier asks."""
-        due: list[tuple[int, int]] = []
-        while len(due) < limit:
-            ask = self._overdue(now) or self._new()
-            if ask is None:
-                break
-            due.append(ask)
-        return due
-
-    def sent(self, asks: list[tuple[int, int]], now: float) -> None:
-        """Start the clock of what `next` gave."""
-        self._waiting.extend((now + self._deadline_s, address, tries) for address, tries in asks)
-
-    def idle_s(self, now: float) -> float | None:
-        """Give the seconds until `next` may have something, or None when all is said."""
-        while self._waiting and self._waiting[0][1] in self.answered:
-            self._waiting.popleft()
-        closed = not self._open
-        if self._fed or not self._exhausted:
-            return 0.0
-        settled = len(self.answered) + len(self.refused - self.answered)
-        if not self._waiting or settled >= self.asked:
-            return None if closed else _LONG_S
-        return max(0.0, self._waiting[0][0] - now)
-
-    def _overdue(self, now: float) -> tuple[int, int] | None:
-        while self._waiting and self._waiting[0][0] <= now:
-            _, address, tries = self._waiting.popleft()
-            if address not in self.answered and tries < self._retries:
-                return address, tries + 1
-        return None
-
-    def _new(self) -> tuple[int, int] | None:
-        address = self._fed.popleft() if self._fed else next(self._fresh, None)
-        if address is None:
-            self._exhausted = True
-            return None
-        self.asked += 1
-        return address, 0
 
 
 class Prober(Protocol):
@@ -206,7 +136,7 @@ class Volley:
 
     def _receive(self) -> None:
         """Note who answered."""
-        self.schedule.answered.update(self.prober.receive())
+        self.schedule.heard(self.prober.receive(), perf_counter())
 
     def _listen(self, delay_s: float) -> None:
         """Read replies until the pace allows to send."""

@@ -28,6 +28,10 @@ Refusal = Literal[
     "INVALID_REGION",
     "REGION_NOT_SERVED_BY_THIS_RC",
     "CONTROLLER_QUOTA_EXCEEDED",
+    # of who is in already and asks for a new certificate
+    "NOT_ADMITTED",
+    "REVOKED",
+    "CERTIFICATE_EXPIRED",
 ]
 
 

@@ -30,6 +30,7 @@ from pdsno.discovery.sweep import sweep  # noqa: E402
 
 FULL, SPARSE = "10.20.16.0/20", "10.20.32.0/20"
 FAR_FULL, FAR_SPARSE, AGENTS = "10.30.16.0/20", "10.30.32.0/20", "10.30.16.0/22"
+FAR_CORNER = "10.30.48.0/20"
 PASSPHRASE = "bench-passphrase"
 CREDENTIALS = {
     "2c": {"name": "2c", "version": "2c", "community": "public"},
@@ -146,15 +147,21 @@ def bench_full(cable, runs):
     )
 
 
+def fixed(deadline_s):
+    """Let every ask wait as long, whatever was measured."""
+    return {"deadline_s": deadline_s, "deadline_min_s": deadline_s}
+
+
 def bench_sparse(cable, runs):
     deadlines = (1.0, 0.25, 0.1)
     show(
         "sparse /20 on the link, 20 hosts alive",
         [
+            ("sweep, ARP and ICMP, by default", ours(cable, runs, SPARSE, ["arp", "icmp"])),
             *(
                 (
-                    f"sweep, ARP and ICMP, deadline {deadline_s} s",
-                    ours(cable, runs, SPARSE, ["arp", "icmp"], deadline_s=deadline_s),
+                    f"sweep, ARP and ICMP, {deadline_s} s for every answer",
+                    ours(cable, runs, SPARSE, ["arp", "icmp"], **fixed(deadline_s)),
                 )
                 for deadline_s in deadlines
             ),
@@ -164,12 +171,17 @@ def bench_sparse(cable, runs):
     show(
         "sparse /20 behind a router, 20 hosts alive, the rest is lost",
         [
+            ("sweep, ICMP, by default", ours(cable, runs, FAR_SPARSE, ["icmp"])),
             *(
                 (
-                    f"sweep, ICMP, deadline {deadline_s} s",
-                    ours(cable, runs, FAR_SPARSE, ["icmp"], deadline_s=deadline_s),
+                    f"sweep, ICMP, {deadline_s} s for every answer",
+                    ours(cable, runs, FAR_SPARSE, ["icmp"], **fixed(deadline_s)),
                 )
                 for deadline_s in deadlines
+            ),
+            (
+                "sweep, ICMP, all 20 in one of the 16 /24",
+                ours(cable, runs, FAR_CORNER, ["icmp"]),
             ),
             ("nmap -sn -PE (one run)", tool(cable, 1, nmap(FAR_SPARSE, "-PE"), is_nmap_host)),
             ("fping -i 1 (one run)", tool(cable, 1, fping(FAR_SPARSE), is_line)),
@@ -258,6 +270,7 @@ def main():
         cable.answer(FULL, FAR_FULL)
         cable.answer(*(f"10.20.{32 + n % 16}.{n * 7 + 1}" for n in range(20)))
         cable.answer(*(f"10.30.{32 + n % 16}.{n * 7 + 1}" for n in range(20)))
+        cable.answer(*(f"10.30.50.{n * 7 + 1}" for n in range(20)))
         bench_full(cable, options.runs)
         bench_agents(cable, options.runs)
         bench_sparse(cable, options.runs)

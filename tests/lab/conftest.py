@@ -14,7 +14,14 @@ import pytest
 
 from pdsno.discovery.sweep import sweep
 
-PROGRAMS = {"ip": "iproute2", "snmpd": "snmpd", "lldpd": "lldpd"}
+PROGRAMS = {
+    "ip": "iproute2",
+    "snmpd": "snmpd",
+    "lldpd": "lldpd",
+    "sshd": "openssh-server",
+    "netconfd": "netconfd",
+    "vtysh": "frr",
+}
 
 
 def missing():

@@ -1,11 +1,12 @@
 """snmpd and lldpd in a namespace: each with a folder of its own, and used only once it answers."""
 
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +50,31 @@ def eventually(condition: Callable[[], T], *, within_s: float = 30) -> T:
 
 
 @dataclass(frozen=True)
+class Daemon:
+    """A program that runs in the foreground, in a namespace."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def alive(self) -> bool:
+        """Fail with its last words once it has ended."""
+        if self.process.poll() is not None:
+            last_words = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise RuntimeError(f"{self.name} ended with {self.process.returncode}: {last_words}")
+        return True
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it neither read nor answer for a while: to others it is very slow."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+@dataclass(frozen=True)
 class Snmpd:
     """A running agent, and what it says of itself."""
 
@@ -56,6 +82,7 @@ class Snmpd:
     sys_name: str
     engine_id: str  # hex
     agentx: Path
+    daemon: Daemon | None = None  # None while it starts
 
     sys_location = "the lab"
     sys_contact = "lab@example.net"
@@ -70,16 +97,22 @@ def snmpd(
     sys_name: str,
     credential: SnmpCredential = PUBLIC,
     everywhere: bool = False,
+    writable: bool = False,
+    more: tuple[str, ...] = (),
 ) -> Iterator[Snmpd]:
-    """Run an agent that knows one credential; with `everywhere` at all addresses it has."""
+    """Run an agent that knows one credential; with `everywhere` at all addresses it has.
+
+    With `writable` it can be told its location and contact, and a v3 user may write; `more` are
+    lines for its configuration.
+    """
     folder.mkdir()
     engine_id = "80001f8805" + sys_name.encode().ljust(8, b".")[:8].hex()
     agent = Snmpd(address, sys_name, engine_id, folder / "agentx")
     lines = [
         "agentAddress udp:161" if everywhere else f"agentAddress udp:{address}:161",
         f"sysName {sys_name}",
-        f"sysLocation {agent.sys_location}",
-        f"sysContact {agent.sys_contact}",
+        f"psysLocation {agent.sys_location}" if writable else f"sysLocation {agent.sys_location}",
+        f"psysContact {agent.sys_contact}" if writable else f"sysContact {agent.sys_contact}",
         f"exactEngineID 0x{engine_id}",
         "master agentx",
         f"agentXSocket {agent.agentx}",
@@ -92,17 +125,20 @@ def snmpd(
         privacy = f"{credential.privacy_protocol} {credential.privacy_key}"
         lines += [
             f"createUser {credential.user} {auth} {privacy}",
-            f"rouser {credential.user} authpriv",
+            f"{'rwuser' if writable else 'rouser'} {credential.user} authpriv",
         ]
+    lines += more
     config = folder / "snmpd.conf"
     config.write_text("\n".join(lines) + "\n", encoding="ascii")
     command = ("snmpd", "-f", "-Loe", "-C", "-c", config)
     environment = {"SNMP_PERSISTENT_DIR": str(folder / "state"), "MIBS": ""}
-    with _running(where, folder, *command, env=environment) as alive:
+    with running(where, folder, *command, env=environment) as daemon:
         eventually(
-            lambda: alive() and ask(where, address, _SYS_NAME, credential) == sys_name.encode()
+            lambda: (
+                daemon.alive() and ask(where, address, _SYS_NAME, credential) == sys_name.encode()
+            )
         )
-        yield agent
+        yield replace(agent, daemon=daemon)
 
 
 @contextmanager
@@ -111,9 +147,9 @@ def lldpd(where: Namespace, folder: Path, agent: Snmpd) -> Iterator[str]:
     folder.mkdir()
     folder.chmod(0o777)  # lldpd lets go of its rights before it opens its socket
     command = ("lldpd", "-d", "-x", "-X", agent.agentx, "-u", folder / "socket", "-O", "/dev/null")
-    with _running(where, folder, *command, env={}) as alive:
+    with running(where, folder, *command, env={}) as daemon:
         chassis_id = eventually(
-            lambda: alive() and ask(where, agent.address, _LLDP_CHASSIS_ID, PUBLIC)
+            lambda: daemon.alive() and ask(where, agent.address, _LLDP_CHASSIS_ID, PUBLIC)
         )
         assert isinstance(chassis_id, bytes)
         yield chassis_id.hex()
@@ -139,26 +175,20 @@ def ask(where: Namespace, address: str, oid: str, credential: SnmpCredential) ->
 
 
 @contextmanager
-def _running(
+def running(
     where: Namespace, folder: Path, *command: object, env: dict[str, str]
-) -> Iterator[Callable[[], bool]]:
-    """Run a daemon in the foreground; the check given fails, with its last words, once it ended."""
+) -> Iterator[Daemon]:
+    """Run a daemon in the foreground, to be ended with us; it must not end before."""
     log = folder / "log"
-    process = where.start(*command, env=env, log=log)
-
-    def alive() -> bool:
-        if process.poll() is not None:
-            last_words = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise RuntimeError(f"{command[0]} ended with {process.returncode}: {last_words}")
-        return True
-
+    daemon = Daemon(str(command[0]), where.start(*command, env=env, log=log), log)
     try:
-        yield alive
-        alive()
+        yield daemon
+        daemon.alive()
     finally:
-        process.terminate()
+        daemon.process.send_signal(signal.SIGCONT)  # or one that a test stopped cannot end
+        daemon.process.terminate()
         try:
-            process.wait(timeout=5)
+            daemon.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=5)
+            daemon.process.kill()
+            daemon.process.wait(timeout=5)

@@ -49,7 +49,7 @@ class Namespace:
 
     def start(self, *command: object, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
         """Start a program here, with a /run of its own; it is to end when this thread does."""
-        script = 'mount -t tmpfs lab /run && mkdir -p /run/lldpd && exec "$@"'
+        script = 'mount -t tmpfs lab /run && mkdir -p /run/lldpd /run/sshd && exec "$@"'
         with log.open("ab") as output:
             return subprocess.Popen(
                 ["ip", "netns", "exec", self.name, "sh", "-c", script, "sh", *map(str, command)],

@@ -7,7 +7,7 @@ Facts are those of the moment of the decision, not of the event: an event that i
 leads to what is still true, or to nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,6 +126,27 @@ def decide_sighting(state: Device, event: DeviceSighted, facts: Seen) -> list[Ev
             )
         )
     return found
+
+
+def decide_reassigned(state: Device, seen: Mapping[str, int]) -> list[Event]:
+    """Answer a change of owner: who saw the device last has it after all.
+
+    Several copies decide at once, each on what it knows. One that gave the device away on an older
+    sighting may be later in the log than one that found nothing to do on the newest; so whoever
+    meets the result looks again. `seen` tells where each controller saw the device last.
+    """
+    if not seen or state.owner is None:
+        return []
+    latest = max(seen, key=lambda name: seen[name])
+    if seen[latest] <= seen.get(state.owner, 0):
+        return []
+    return [
+        DeviceReassigned(
+            device_id=state.device_id,
+            from_controller_id=state.owner,
+            to_controller_id=latest,
+        )
+    ]
 
 
 def _merges(state: Device, event: DeviceSighted, claimants: Sequence[Claimant]) -> list[Event]:

@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import functools
 import json
+import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
 from cli.demo.inventory import NOW
-from pdsno.controllers.supervisor import Supervisor
-from pdsno.home import connect_as_operator, create
+from pdsno.ceremony import create
+from pdsno.controllers.runtime import path_of
+from pdsno.controllers.supervisor import Supervisor, _role_of
+from pdsno.home import connect_as_operator
 from projections.nib import RemoteNib
 from streams.catalogue.sweep import SweepRequested
 from streams.connection import Connection
@@ -18,9 +23,19 @@ from streams.envelope import Signer, draft_after
 from streams.errors import PdsnoError
 from streams.event import fresh_id
 from streams.jetstream import JetStreamLog
+from streams.server import end_with_parent
 
 ROOT = Path(__file__).parents[3]
-PORT = 16262
+
+
+def _free_port():
+    """Find a port for the agents that nobody has: other runs may be under way on this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("0.0.0.0", 0))
+        return one.getsockname()[1]
+
+
+PORT = _free_port()
 SETTINGS = """
 nats_port = 0
 heartbeat_s = 0.5
@@ -95,6 +110,10 @@ class Network:
             self.supervisor.url, name=name, credentials=self.home.credentials(name)
         )
 
+    def work(self, name, *, copy=False):
+        """Give a process of this network: what the supervisor runs, or a copy beside it."""
+        return Copy(self, name) if copy else Original(self.supervisor, name)
+
     async def query(self, sql, parameters=()):
         connection = await connect_as_operator(self.home, self.supervisor.url)
         try:
@@ -128,7 +147,7 @@ class Network:
     async def request(self, controller_id, *prefixes, **wanted):
         """Ask for a sweep as an operator does; return its id."""
         scope = controller_id.split(".")[1]
-        name = f"operator.{scope}.1"
+        name = self.home.person(scope)
         request = SweepRequested(
             controller_id=controller_id,
             sweep_id=fresh_id(),
@@ -152,6 +171,90 @@ class Network:
             return rows[0] if rows and rows[0]["ended_at"] else None
 
         return await eventually(over, within_s)
+
+
+class Original:
+    """A controller's process under the supervisor."""
+
+    def __init__(self, supervisor, name):
+        self._supervisor, self.name = supervisor, name
+        self.output = path_of(supervisor._home, name)
+
+    async def start(self):
+        await self._supervisor.resume(self.name)
+
+    async def kill(self):
+        await self._supervisor.kill(self.name)
+
+    @property
+    def pid(self):
+        return self._supervisor._children[self.name].pid
+
+
+class Copy:
+    """A second process in the same role, under the same name, on the same home."""
+
+    def __init__(self, network, name):
+        self._network, self.name, self._child = network, name, None
+        self.output = network.home.run / f"{name}.copy.log"
+
+    async def start(self):
+        words = ["--home", str(self._network.home.folder), "run", *_role_of(self.name)]
+        words += ["--url", self._network.supervisor.url]
+        with self.output.open("ab") as output:
+            self._child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "cli.main", *words),
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+                preexec_fn=functools.partial(end_with_parent, os.getpid()),
+            )
+
+    @property
+    def pid(self):
+        return self._child.pid
+
+    async def kill(self):
+        if self._child is not None and self._child.returncode is None:
+            self._child.kill()
+            await self._child.wait()
+
+
+@contextlib.asynccontextmanager
+async def copied(network, *names):
+    """Run a copy of each of these beside the original until the end; give all, both kinds."""
+    beside = [network.work(name, copy=True) for name in names]
+    try:
+        for one in beside:
+            await one.start()
+        for one in beside:
+            await said(one, "running")
+        yield [network.work(name) for name in names] + beside
+    finally:
+        for one in beside:
+            await one.kill()
+
+
+async def rebuilt_is_equal(network):
+    """See that a rebuild gives the same NIB; the log may move between two looks, so look again."""
+    position = "SELECT scope, max(seq) AS seq FROM event GROUP BY ALL ORDER BY ALL"
+
+    async def still():
+        there = await network.query(position)
+        before, after = await network.digest(), await network.rebuilt()
+        return there == await network.query(position) and (before, after)
+
+    before, after = await eventually(still)
+    assert before == after
+
+
+async def said(process, text, within_s=30.0):
+    """Wait until a process wrote this on its output."""
+
+    async def there():
+        return text.encode() in process.output.read_bytes()
+
+    await eventually(there, within_s)
 
 
 @contextlib.asynccontextmanager

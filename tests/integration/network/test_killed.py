@@ -9,10 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_network import PORT, ROOT, SETTINGS, Network, agents, eventually, running
+from running_network import (
+    PORT,
+    ROOT,
+    SETTINGS,
+    Network,
+    agents,
+    eventually,
+    rebuilt_is_equal,
+    running,
+)
 
+from pdsno.ceremony import create
 from pdsno.controllers.supervisor import Supervisor
-from pdsno.home import create
 
 _DOUBLED = """
 SELECT scope, source, type, subject, cause, count(*) AS times FROM event
@@ -26,7 +35,7 @@ async def _sound(network):
     """Nothing doubled, nothing refused, and the NIB is the equal of a rebuild."""
     assert await network.query(_DOUBLED) == []
     assert await network.query("SELECT * FROM quarantined") == []
-    assert await network.digest() == await network.rebuilt()
+    await rebuilt_is_equal(network)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +97,25 @@ async def test_a_terminated_sweep_is_done_by_the_successor(tmp_path):
         assert asyncio.get_running_loop().time() - started < 5
         row = (await network.query("SELECT * FROM sweep WHERE sweep_id = ?", [sweep]))[0]
         assert row["ended_at"] is None
-        row = await network.ended(sweep, 110)
+        row = await network.ended(sweep)
+        assert (row["status"], row["attempt"]) == ("finished", 2)
+
+
+async def test_the_sweep_of_a_killed_controller_goes_on_when_it_is_started_again(tmp_path):
+    """As soon as ack_wait_s is over, however little the killed one could say."""
+    async with agents(tmp_path), running(tmp_path) as network:
+        name = "local.zone-a.1"
+        sweep = await network.request(name, "127.10.1.0/24", rate_pps=60)
+
+        async def begun(attempt):
+            rows = await network.query("SELECT * FROM sweep WHERE sweep_id = ?", [sweep])
+            return rows and rows[0]["status"] == "running" and rows[0]["attempt"] == attempt
+
+        await eventually(lambda: begun(1))
+        await network.supervisor.kill(name)
+        await network.supervisor.resume(name)
+        await eventually(lambda: begun(2), network.home.settings.ack_wait_s + 10)  # and its start
+        row = await network.ended(sweep)
         assert (row["status"], row["attempt"]) == ("finished", 2)
 
 

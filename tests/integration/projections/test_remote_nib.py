@@ -25,6 +25,7 @@ async def nib(log: JetStreamLog):
         local = LocalNib(live.store, live)
         serving = asyncio.create_task(serve(local, log.connection))
         asker = await Connection.open(log.connection.url, name="asker")
+        await asyncio.sleep(0)
         await log.connection.client.flush()
         try:
             yield local, RemoteNib(asker), log
@@ -116,6 +117,7 @@ async def test_a_nib_that_ends_in_the_middle_of_a_query_leaves_nobody_waiting_fo
     asker = await Connection.open(log.connection.url, name="asker")
     async with following(log) as live:
         serving = asyncio.create_task(serve(LocalNib(live.store, live), log.connection))
+        await asyncio.sleep(0)  # it subscribes, and the server has it when it answers the flush
         await log.connection.client.flush()
         endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a + b = 7"
         asked = asyncio.create_task(RemoteNib(asker).query(endless, timeout_s=20))

@@ -6,15 +6,26 @@ import time
 
 from streams.account import Account
 from streams.connection import Connection
-from streams.credential import SYSTEM, credentials_text, new_user, read_seed, user_jwt
+from streams.credential import SYSTEM, new_user, read_seed, role_of, user_jwt
+from streams.credential_file import write_credentials
 from streams.jetstream import JetStreamLog
+from streams.name import token
+from streams.permission import signing_name
 
 SCOPES = ("global", "zone-a", "zone-b")
 
 
+def credentials_of(home, name):
+    """Find the credentials of a process; who would have to join for them gets them signed here."""
+    file = home.folder / "creds" / f"{name}.creds"
+    if not file.exists():
+        issue(home, signing_name(*role_of(name)), token(name), file)
+    return file
+
+
 async def connected(home, server, name, *, credentials=None):
     return await Connection.open(
-        server.url, name=name, credentials=credentials or home.credentials(name)
+        server.url, name=name, credentials=credentials or credentials_of(home, name)
     )
 
 
@@ -57,9 +68,7 @@ def issue(home, key, name, file, *, user=None, expires_at=None, **more):
     user = user or new_user()
     signer, account = signing_seed(home, key), signing_seed(home, "account").public
     jwt = user_jwt(signer, account, user.public, name, expires_at, **more)
-    beside = file.with_suffix(".new")
-    beside.write_text(credentials_text(jwt, user.seed))
-    beside.rename(file)
+    write_credentials(file, jwt, user)
     return user
 
 

@@ -10,6 +10,7 @@ from server_network import (
     account_of,
     connected,
     connection_of,
+    credentials_of,
     eventually,
     heads,
     issue,
@@ -17,7 +18,7 @@ from server_network import (
     signing_seed,
 )
 
-from pdsno.home import create
+from pdsno.ceremony import create
 from streams.account import EVERYBODY, Account, AccountError, account_on
 from streams.connection import Connection
 from streams.credential import SYSTEM, new_seed
@@ -47,7 +48,7 @@ async def refused(home, server, name, credentials=None):
         await Connection.open(
             server.url,
             name=name,
-            credentials=credentials or home.credentials(name),
+            credentials=credentials or credentials_of(home, name),
             within_s=3,
         )
     return True

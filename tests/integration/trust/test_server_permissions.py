@@ -4,11 +4,13 @@ import contextlib
 import json
 
 import pytest
+from server_network import connected, credentials_of, heads
 
-from pdsno.home import create
+from pdsno.ceremony import create
 from streams import topology
 from streams.connection import Connection
-from streams.credential import credentials_text, new_seed, read_seed, user_jwt
+from streams.credential import new_seed, read_seed, user_jwt
+from streams.credential_file import write_credentials
 from streams.errors import LogUnreachableError
 from streams.jetstream import JetStreamLog
 from streams.server import EmbeddedServer
@@ -24,20 +26,6 @@ async def network(tmp_path):
         await JetStreamLog(connection).prepare(["global", "zone-a", "zone-b"])
         yield home, server
         await connection.close()
-
-
-async def connected(home, server, name, *, credentials=None):
-    return await Connection.open(
-        server.url, name=name, credentials=credentials or home.credentials(name)
-    )
-
-
-async def heads(home, server):
-    connection = await connected(home, server, "global.global.1")
-    log = JetStreamLog(connection)
-    found = [await log.head(scope) for scope in ("global", "zone-a", "zone-b")]
-    await connection.close()
-    return found
 
 
 async def test_a_local_controller_writes_its_own_sightings(network):
@@ -127,9 +115,7 @@ async def test_a_stolen_signing_key_of_a_region_makes_users_of_that_region_only(
     user = new_seed("user")
     forged = home.folder / "forged.creds"
     # a name of another region, signed with the key of this one
-    forged.write_text(
-        credentials_text(user_jwt(stolen, account, user.public, "local-zone-b-1"), user.seed)
-    )
+    write_credentials(forged, user_jwt(stolen, account, user.public, "local-zone-b-1"), user)
     connection = await connected(home, server, OTHER, credentials=forged)
     for subject in (
         "pdsno.zone-b.obs.local-zone-b-1.x",
@@ -146,9 +132,9 @@ async def test_the_signing_key_of_another_network_opens_nothing(network, tmp_pat
     foreign = create(tmp_path / "foreign", regions=("zone-a", "zone-b"), locals_per_region=2)
     with pytest.raises(LogUnreachableError, match=r"(?i)authorization|authentication"):
         await Connection.open(
-            server.url, name=LOCAL, credentials=foreign.credentials(LOCAL), within_s=3
+            server.url, name=LOCAL, credentials=credentials_of(foreign, LOCAL), within_s=3
         )
-    assert home.credentials(LOCAL) != foreign.credentials(LOCAL)
+    assert credentials_of(home, LOCAL).read_text() != credentials_of(foreign, LOCAL).read_text()
 
 
 def test_the_server_is_told_public_keys_only(tmp_path):

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from capture import ARP, capture
 from daemon import PUBLIC
+from slow import MAC, slow_hosts
 
 from pdsno.discovery.plan import SweepPlan
 
@@ -111,3 +112,16 @@ def test_nothing_leaves_the_prefixes_on_either_side(routed, crossing):
         assert strays == []
         assert seen.unexpected_ipv6() == []
     assert far.requests([IPv4Network("10.67.0.0/23")]) == []
+
+
+def test_hosts_300_ms_away_are_found_behind_routers_where_others_are_near(routed, swept):
+    slow = {f"10.67.2.{last}": 0.3 for last in (100, 101, 200)}
+    plan = SweepPlan(prefixes=(routed.behind,), probes=frozenset({"icmp"}), rate_pps=20_000)
+
+    for one in slow:  # an earlier sweep may have left the router waiting for them
+        known = ("lladdr", MAC, "dev", "eth1", "nud", "reachable")
+        routed.r2.namespace.ip("neigh", "replace", one, *known)
+    with slow_hosts(routed.far, "eth0", slow, arp=False):
+        result = swept(routed.probe, plan)
+    found = {host.address for host in result.hosts}
+    assert set(map(IPv4Address, slow)) | routed.hosts <= found

@@ -6,10 +6,18 @@ from pathlib import Path
 from test_command import COMMANDS
 
 import pdsno.errors
+import pdsno.execution.errors
 import projections.errors
 import streams.errors
 from cli.demo.story import DemoError
-from pdsno.settings import LocalSettings, Settings, SnmpSettings, SweepSettings
+from pdsno.settings import (
+    AccessSettings,
+    LocalSettings,
+    MembershipSettings,
+    Settings,
+    SnmpSettings,
+    SweepSettings,
+)
 from streams.errors import PdsnoError
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +43,7 @@ def _errors(kind):
 
 def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
     assert pdsno.errors
+    assert pdsno.execution.errors
     assert projections.errors
     assert streams.errors
     assert DemoError
@@ -44,7 +53,15 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
 
 def test_every_setting_is_documented_with_its_name():
     text = (ROOT / "docs/settings.md").read_text()
-    for section in (Settings, LocalSettings, SweepSettings, SnmpSettings):
+    sections = (
+        Settings,
+        LocalSettings,
+        SweepSettings,
+        MembershipSettings,
+        SnmpSettings,
+        AccessSettings,
+    )
+    for section in sections:
         for name in section.model_fields:
-            if name not in {"local", "sweep", "snmp"}:
+            if name not in {"local", "sweep", "snmp", "membership", "access"}:
                 assert f"`{name}`" in text, f"{section.__name__}.{name}"

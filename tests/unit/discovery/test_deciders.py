@@ -54,6 +54,26 @@ def test_a_first_sighting_changes_nothing_about_the_device():
     assert device.decide_sighting(state, sighted(), Seen()) == []
 
 
+@pytest.mark.parametrize(
+    ("owner", "seen", "takes_over"),
+    [
+        (A, {A: 10, B: 9}, []),
+        (A, {A: 10, B: 11}, [B]),
+        (A, {A: 10}, []),
+        (A, {B: 3}, [B]),
+        (A, {}, []),
+        (None, {A: 10}, []),
+    ],
+)
+def test_a_device_given_away_on_an_older_sighting_goes_to_who_saw_it_last(owner, seen, takes_over):
+    state = Device("mac-001b21000001", owner)
+    found = device.decide_reassigned(state, seen)
+    assert [one.to_controller_id for one in found] == takes_over
+    for one in found:
+        state = device.evolve(state, one)
+    assert device.decide_reassigned(state, seen) == []
+
+
 def test_a_sighting_by_another_controller_reassigns_the_device():
     found = device.decide_sighting(Device("mac-001b21000001", A), sighted(by=B), Seen())
     assert [(one.from_controller_id, one.to_controller_id) for one in found] == [(A, B)]

@@ -110,6 +110,16 @@ def test_several_agents_behind_one_mac_stay_several():
     assert all("mac" not in kinds(one) for one in groups[:3])
 
 
+def test_an_agent_that_tells_its_name_at_one_address_only_is_no_crowd_in_either_order():
+    found = [
+        host(1, mac=MAC_A, serial="S1", sys_name="r1"),
+        host(2, mac=MAC_A, serial="S1", engine_id=ENGINE_A),
+        host(3, mac=MAC_A, sys_name="r1"),
+    ]
+    assert addresses(group(found)) == [["10.0.0.1", "10.0.0.2", "10.0.0.3"]]
+    assert addresses(group(found[::-1])) == addresses(group(found))
+
+
 def test_agents_without_an_identity_but_different_names_behind_one_mac_stay_several():
     groups = group([host(1, mac=MAC_A, sys_name="a"), host(2, mac=MAC_A, sys_name="b")])
     assert addresses(groups) == [["10.0.0.1"], ["10.0.0.2"]]

@@ -96,7 +96,7 @@ def _controller(rows: Rows, one: Accepted) -> None:
             "seq": seq,
         }
     elif name != "controller.admitted" and key in rows:
-        rows[key] |= _controller_later(rows[key], one) | {"seq": seq}
+        rows[key] |= {"seq": seq} | _controller_later(rows[key], one)
 
 
 def _controller_later(row: Row, one: Accepted) -> Row:

@@ -1,0 +1,1 @@
+"""Joining the hierarchy, and staying in it: invitations, certificates, keys (DOMAIN.md 2)."""
