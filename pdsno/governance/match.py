@@ -3,11 +3,12 @@
 A path is what a driver says a payload is about (pdsno/execution). It is compared part by part:
 
     1.3.6.1.2.1.1.6        an OID: itself and everything below it
-    /system/contact        an XPath, without prefixes and predicates: itself and what is below
-    interface * description **    a config line with its context, word by word: all of it;
-                           `**` at the end stands for whatever follows
+    /system/contact        a path of elements, without prefixes and predicates: itself and what is
+                           below; /{namespace}system/contact is that of one module only
+    interface * / description **    a config line with its context, word by word: all of it; `**` at
+                           the end stands for the rest of the line, `/ **` for all that is below
 
-`*` stands for one part.
+`*` stands for one part, and never for the `/` between a context and its lines.
 """
 
 import re
@@ -20,9 +21,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from streams.name import ScopeName, Token
 
 Kind = Literal["oid", "xpath", "line"]
+BETWEEN = "/"  # a context and its lines
 _OID = re.compile(r"\.?\d+(\.(\d+|\*))*")
 _PREDICATE = re.compile(r"\[[^\[\]]*\]")
-_PREFIX = re.compile(r"^[^:*]+:")
+_PREFIX = re.compile(r"^[^:*{}]+:")
+_ELEMENT = re.compile(r"(?:\{[^{}]*\})?[^/{}]+")
 
 
 @lru_cache(maxsize=65536)
@@ -33,7 +36,7 @@ def parts(path: str) -> tuple[Kind, tuple[str, ...]]:
         return "oid", tuple(text.removeprefix(".").split("."))
     if text.startswith("/"):
         bare = _PREDICATE.sub("", text)
-        return "xpath", tuple(_PREFIX.sub("", part) for part in bare.split("/") if part)
+        return "xpath", tuple(_PREFIX.sub("", part) for part in _ELEMENT.findall(bare))
     return "line", tuple(text.split())
 
 
@@ -44,10 +47,18 @@ def covers(pattern: str, path: str) -> bool:
         return False
     below = kind != "line"
     if wanted[-1] == "**":
-        wanted, below = wanted[:-1], True
+        wanted = wanted[:-1]
+        below = below or wanted[-1] == BETWEEN or BETWEEN not in given[len(wanted) :]
     if len(given) < len(wanted) or (len(given) > len(wanted) and not below):
         return False
-    return all(part in {"*", one} for part, one in zip(wanted, given, strict=False))
+    pairs = zip(wanted, given, strict=False)
+    return all(_same(part, one) for part, one in pairs)
+
+
+def _same(wanted: str, given: str) -> bool:
+    if given.startswith("{") and not wanted.startswith("{"):
+        given = given.partition("}")[2]  # a pattern without a namespace means any
+    return wanted == given or (wanted == "*" and given != BETWEEN)
 
 
 def _pattern(text: str) -> str:
