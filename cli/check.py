@@ -15,12 +15,13 @@ import typer
 from cli import option, render, verdict
 from cli.context import Context, chosen, given, open_export
 from cli.render import Column, Format
-from pdsno.errors import LogCheckError
+from cli.unchecked import COLUMNS, Unchecked
+from pdsno.errors import LogCheckError, LogUnverifiedError
 from pdsno.home import FOUNDER
 from pdsno.membership.certificate import kept
 from streams.keys import Keyring
 from streams.log import Log
-from streams.reader import Reader, Rejected, Verdict
+from streams.reader import Reader, Rejected, Unverifiable, Verdict
 from streams.standing import Admission
 
 _PROBLEMS_MAX = 10_000
@@ -46,7 +47,7 @@ class _Check:
             "rejected": self.found["rejected"],
             "unverifiable": self.found["unverifiable"],
             "gaps": self.found["gap"],
-            "verdict": "wrong" if bad else "ok",
+            "verdict": "wrong" if bad else "unverified" if self.found["unverifiable"] else "ok",
         }
 
 
@@ -80,64 +81,113 @@ def check(
             help="The export begins in the middle; this home's certificates say who was admitted.",
         ),
     ] = False,
+    allow_unverified: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unverified",
+            help="End with 0 though this home has no key for some events: others check those.",
+        ),
+    ] = False,
     form: option.Form = Format.TABLE,
     log: option.LogFile = None,
 ) -> None:
     """Verify every event with the keys of this home; say where something is wrong.
 
     Ends with exit code 12 when an event does not count, a sequence is missing, or the file is
-    damaged.
+    damaged; with 16 when nothing is wrong, but some events could not be verified: this home has
+    no key for them. Which key would do is in the answer.
 
     Example: pdsno log check --log audit.log
     """
     found = given(context)
     begun = time.monotonic()
-    sums, problems, more = asyncio.run(_check(found, scope, log, partial=partial))
+    result = asyncio.run(_check(found, scope, log, partial=partial))
     took = time.monotonic() - begun
-    _report(sums, problems, more, form)
-    events = sum(s["accepted"] + s["rejected"] + s["unverifiable"] for s in sums)
+    _report(result, form)
+    events = sum(s["accepted"] + s["rejected"] + s["unverifiable"] for s in result.sums)
     where = log or "the log"
     option.say(f"{events:,} events in {took:.1f} s ({events / max(took, 1e-3):,.0f} a second)")
-    unknown = sum(s["unverifiable"] for s in sums)
-    if unknown:
-        option.say(f"{unknown:,} events could not be verified: this home holds no key for them")
+    unchecked, problems = len(result.unchecked), result.problems
+    without = f"{unchecked:,} of {events:,} events could not be verified"
     if problems:
+        if unchecked:
+            option.say(f"{without} besides")
         first = problems[0]
         raise LogCheckError(
-            f"{where}: {_count(len(problems) + more)} at {first['place']}:"
+            f"{where}: {_count(len(problems) + result.more)} at {first['place']}:"
             f" {first['problem']}: {first['detail']}",
             hint="what does not count is folded nowhere; pdsno log show SCOPE:SEQ shows it whole",
         )
+    if unchecked:
+        first = result.unchecked.rows()[0]
+        if not allow_unverified:
+            raise LogUnverifiedError(
+                f"{where}: {without}, the first at {first['scope']}:{first['first']}",
+                hint=f"check it where {first['checked_by']} is;"
+                " --allow-unverified if that is done elsewhere",
+            )
+        option.say(without)
 
 
 def _count(problems: int) -> str:
     return "one problem," if problems == 1 else f"{problems:,} problems, the first"
 
 
-def _report(
-    sums: list[dict[str, Any]], problems: list[dict[str, Any]], more: int, form: Format
-) -> None:
-    page = option.page()
+def _report(result: "_Result", form: Format) -> None:
+    page, problems = option.page(), result.problems
+    unchecked = result.unchecked.rows()
     if form is Format.JSON:
-        option.out(render.one({"scopes": sums, "problems": problems, "more": more}))
+        found = {"scopes": result.sums, "problems": problems, "more": result.more}
+        option.out(render.one(found | {"unverifiable": unchecked}))
     elif form is not Format.TABLE:
-        option.out(render.render(problems, _PROBLEMS, form, page))
+        option.out(render.render(problems + _as_problems(unchecked), _PROBLEMS, form, page))
     else:
-        option.out(render.table(sums, _SUMS, page))
+        option.out(render.table(result.sums, _SUMS, page))
         if problems:
             option.out("\n" + render.table(problems[:_SHOWN_MAX], _PROBLEMS, page))
-        if len(problems) + more > _SHOWN_MAX:
-            option.say(f"and {len(problems) + more - _SHOWN_MAX:,} more")
+        if len(problems) + result.more > _SHOWN_MAX:
+            option.say(f"and {len(problems) + result.more - _SHOWN_MAX:,} more")
+        if unchecked:
+            option.out("\n" + render.table(unchecked[:_SHOWN_MAX], COLUMNS, page))
+        if len(unchecked) > _SHOWN_MAX:
+            option.say(f"and {len(unchecked) - _SHOWN_MAX:,} more keys")
+
+
+def _as_problems(unchecked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write what could not be verified in the columns of a problem, one row for each key."""
+    return [
+        _problem(
+            f"{one['scope']}:{one['first']}",
+            "UNVERIFIABLE",
+            f"{one['events']} events until {one['scope']}:{one['last']} name the key"
+            f" {one['key']}, checked by {one['checked_by']}",
+        )
+        for one in unchecked
+    ]
+
+
+@dataclass(slots=True)
+class _Result:
+    sums: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    more: int = 0  # problems beyond those kept
+    unchecked: Unchecked = field(default_factory=Unchecked)
+
+    def add(self, wrong: list[dict[str, Any]]) -> None:
+        """Keep problems as long as there is room."""
+        room = _PROBLEMS_MAX - len(self.problems)
+        self.problems += wrong[:room]
+        self.more += len(wrong[room:])
 
 
 async def _check(
     found: Context, scopes: Sequence[str] | None, file: Path | None, *, partial: bool
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    keyring, problems, sums, more = found.keyring(file), list[dict[str, Any]](), [], 0
+) -> _Result:
+    keyring, result = found.keyring(file), _Result()
     if file is not None:
         damage = open_export(file, damaged=True).damage
         if damage is not None:
-            problems.append(_problem(str(file), "DAMAGED", str(damage)))
+            result.add([_problem(str(file), "DAMAGED", str(damage))])
     async with found.log(file, damaged=True) as (log, there):
         wanted = chosen(scopes, there)
         total = sum([await log.head(s) for s in wanted])
@@ -147,13 +197,12 @@ async def _check(
                 reader = await _reader(found, keyring, log, scope, partial=partial)
                 async for batch in verdict.judged(log, reader, scope):
                     for item in batch:
-                        wrong = _look(one, item, partial=partial)
-                        room = _PROBLEMS_MAX - len(problems)
-                        problems += wrong[:room]
-                        more += len(wrong[room:]) if room < len(wrong) else 0
+                        result.add(_look(one, item, partial=partial))
+                        if isinstance(item, Unverifiable):
+                            result.unchecked.add(item.recorded)
                     advance(len(batch))
-                sums.append(one.row())
-    return sums, problems, more
+                result.sums.append(one.row())
+    return result
 
 
 async def _reader(

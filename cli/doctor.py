@@ -10,6 +10,7 @@ import typer
 
 from cli import machine, option
 from cli.context import given
+from cli.encryption import encryption
 from cli.machine import Finding
 from cli.option import Listing
 from cli.render import Column, Format
@@ -46,6 +47,7 @@ def doctor(context: typer.Context, form: option.Form = Format.TABLE) -> None:
     home, more = machine.home(folder)
     findings += more
     if home is not None:
+        findings += encryption(home)
         findings += asyncio.run(_server(home))
     Listing(form).write([dataclasses.asdict(one) for one in findings], _COLUMNS)
     wrong = [one for one in findings if one.state == "wrong"]

@@ -128,6 +128,10 @@ def join(
     url: Annotated[
         str | None, typer.Option(help="The NATS to connect to; else as the invitation says.")
     ] = None,
+    allow_plaintext: Annotated[
+        bool,
+        typer.Option("--allow-plaintext", help="Even beyond this machine and without encryption."),
+    ] = False,
 ) -> None:
     """Join with an invitation: prove the key made here, and take home an identity.
 
@@ -138,7 +142,13 @@ def join(
     paper = read_invite(file)
     if not (found.folder / FILE).exists():
         ceremony.create_for(
-            found.folder, paper.region, paper.regions, paper.roots, url or paper.url
+            found.folder,
+            paper.region,
+            paper.regions,
+            paper.roots,
+            url or paper.url,
+            ca=paper.ca,
+            allow_plaintext=allow_plaintext,
         )
         say(f"made {found.folder}")
     home = found.home

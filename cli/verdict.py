@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from cli import render
+from cli.unchecked import checked_by, named_key
 from streams.clock import to_wire
 from streams.envelope import MalformedError, take_apart
 from streams.keys import Keyring
@@ -130,8 +131,15 @@ def row(verdict: Verdict) -> dict[str, Any]:
                 "basis": None,
                 "data": None,
                 "reason": "NO_KEY",
-                "detail": "no key of this home checks it",
+                "detail": _unchecked(recorded),
             }
+
+
+def _unchecked(recorded: Recorded) -> str:
+    key = named_key(recorded)
+    would = checked_by(key)
+    named = f"this home has no key for it: it names {key}"
+    return f"{named}, checked by {would}" if would else f"{named}, which is no key id"
 
 
 def envelope(verdict: Verdict) -> dict[str, Any]:

@@ -66,15 +66,25 @@ def create(
 
 
 def create_for(
-    folder: Path, region: str, regions: Sequence[str], roots: Sequence[str], url: str
+    folder: Path,
+    region: str,
+    regions: Sequence[str],
+    roots: Sequence[str],
+    url: str,
+    *,
+    ca: str = "",
+    allow_plaintext: bool = False,
 ) -> Home:
-    """Make the home of a newcomer: settings and the pinned root, no keys yet."""
+    """Make the home of a newcomer: settings, the pinned root and the server's CA, no keys yet."""
     named = [region] if region != GLOBAL else list(regions)
     listed = ", ".join(f'"{one}"' for one in named)
+    encrypted = '\n[tls]\nca = "tls/ca.pem"\n' if ca else ""
+    if allow_plaintext:
+        encrypted = f"allow_plaintext = true\n{encrypted}"
     text = f"""# PDSNO. docs/settings.md explains every setting; what is left out has its default.
 nats_url = "{url}"
 regions = [{listed}]
-
+{encrypted}
 [[snmp]]
 name = "public"
 version = "2c"
@@ -86,6 +96,9 @@ community = "secret://file/snmp-public"
         folder.chmod(0o700)
         (folder / "keys" / "root.pub").write_text("".join(one + "\n" for one in roots))
         write_private(folder / "secrets" / "snmp-public", "public\n")
+        if ca:
+            (folder / "tls").mkdir(mode=0o700, exist_ok=True)
+            (folder / "tls" / "ca.pem").write_text(ca)
         (folder / FILE).write_text(text)
     except OSError as error:
         raise HomeError(f"{folder} cannot be made: {error.strerror}") from error

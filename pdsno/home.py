@@ -11,6 +11,7 @@ creds/account.pub     the account that all users belong to
 creds/system.creds    may replace what the server knows of accounts: for the global controller
 creds/signing/        operator.nk, system.nk, account.nk, <role>.<scope>.nk; each 0600
 secrets/              what secret://file/NAME points to; each 0600
+tls/                  ca.pem; a CA of our own besides: ca.key, server.pem, server.key, each 0600
 nats/                 the store of the embedded server
 nib/                  one DuckDB file per process; each can be deleted
 run/                  pid and output of what `pdsno up` runs
@@ -18,6 +19,7 @@ run/                  pid and output of what `pdsno up` runs
 
 import json
 import os
+import ssl
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from streams.credential import Seed, read_seed
 from streams.errors import KeyFileError
 from streams.keys import KeyFile, Keyring, read_key
 from streams.name import GLOBAL, ControllerId, Role, parse_controller
+from streams.server import EmbeddedServer
+from streams.tls import OwnAuthority, ServerTls, client_context
 
 GLOBAL_ID = "global.global.1"
 FOUNDER = "operator.global.1"  # who gives the first commands
@@ -62,6 +66,47 @@ class Home:
     def run(self) -> Path:
         """Where `pdsno up` keeps pids and output."""
         return self.folder / "run"
+
+    def server(self) -> EmbeddedServer:
+        """Describe the server that `pdsno up` runs; it does not run yet."""
+        return EmbeddedServer(
+            self.nats_store,
+            port=self.settings.nats_port,
+            host=self.settings.nats_listen,
+            name=self.settings.nats_host,
+            tls=self._server_tls(),
+            allow_plaintext=self.settings.allow_plaintext,
+        )
+
+    def _server_tls(self) -> ServerTls | None:
+        given = self.settings.tls
+        if given.own:
+            return self._authority().server()
+        if given.cert:
+            return ServerTls(self.folder / given.cert, self.folder / given.key)
+        return None
+
+    def _authority(self) -> OwnAuthority:
+        settings = self.settings
+        return OwnAuthority(self.folder / "tls", (settings.nats_listen, settings.nats_host))
+
+    @property
+    def ca(self) -> Path | None:
+        """The file with whom we trust to say who the server is; None: nothing is encrypted."""
+        if not self.settings.speaks_tls:
+            return None
+        return self._authority().ca if self.settings.tls.own else self.folder / self.settings.tls.ca
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Make what a connection is encrypted and verified with, as the settings say."""
+        return client_context(self.ca) if self.ca else None
+
+    def ca_text(self) -> str:
+        """Give the CA to a newcomer; empty: nothing is encrypted."""
+        try:
+            return self.ca.read_text() if self.ca else ""
+        except OSError as error:
+            raise KeyFileError(f"{self.ca} cannot be read: {error.strerror}") from error
 
     def nib(self, name: str) -> Path:
         """Name the NIB file of a process."""
@@ -248,12 +293,21 @@ def nats_url(home: Home) -> str:
     running = home.run / "nats.url"  # where the embedded server of a running `pdsno up` is
     if running.exists():
         return running.read_text().strip()
-    return f"nats://127.0.0.1:{settings.nats_port}"
+    return home.server().url
 
 
 async def connect_as_operator(home: Home, url: str, *, within_s: float = 5.0) -> Connection:
     """Connect as a person's command does: it may ask, and request what operators may."""
-    name = home.person()
+    return await connect(home, url, home.person(), within_s=within_s)
+
+
+async def connect(home: Home, url: str, name: str, *, within_s: float = 5.0) -> Connection:
+    """Connect as a process of this home: with its credentials, encrypted as its settings say."""
     return await Connection.open(
-        url, name=name, credentials=home.credentials(name), within_s=within_s
+        url,
+        name=name,
+        credentials=home.credentials(name),
+        tls=home.tls(),
+        allow_plaintext=home.settings.allow_plaintext,
+        within_s=within_s,
     )

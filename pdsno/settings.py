@@ -4,10 +4,12 @@ The only file that reads the environment.
 """
 
 import os
+import re
 import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -22,6 +24,7 @@ from pydantic import (
 from pdsno.discovery.plan import PROBES, Probe, SnmpCredential
 from pdsno.errors import HomeError, SettingsError
 from streams.name import ControllerId, ScopeName, parse_controller
+from streams.tls import is_loopback
 
 FILE = "pdsno.toml"
 Prefix = Annotated[IPv4Network | IPv6Network, BeforeValidator(ip_network)]
@@ -109,11 +112,34 @@ class MembershipSettings(_Section):
     overlap_s: float = Field(60.0, ge=0)  # how long the keys before are accepted
 
 
+class TlsSettings(_Section):
+    """How what is said to NATS is encrypted; paths are relative to the home folder."""
+
+    own: bool = False  # a CA of our own, made in the home folder
+    ca: str = ""  # PEM: whom clients trust to say who the server is
+    cert: str = ""  # PEM, with its chain: what the server that pdsno up runs shows
+    key: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TlsSettings":
+        if self.own and (self.ca or self.cert or self.key):
+            raise ValueError("own makes ca, cert and key; give it, or give them")
+        if bool(self.cert) != bool(self.key):
+            raise ValueError("cert and key go together")
+        if self.cert and not self.ca:
+            raise ValueError("clients need ca to verify cert")
+        return self
+
+
 class Settings(_Section):
     """The whole of pdsno.toml."""
 
     nats_url: str = ""  # empty: pdsno up runs a server of its own
     nats_port: int = Field(4222, ge=0, le=65535)  # of that server; 0: any free one
+    nats_listen: str = "127.0.0.1"  # the address that it listens on
+    nats_host: str = ""  # by which name or address it is reached; empty: the one it listens on
+    allow_plaintext: bool = False  # beyond this machine
+    tls: TlsSettings = TlsSettings()
     nib_memory: str = "1GB"
     heartbeat_s: float = Field(10.0, gt=0)
     silent_after: int = Field(3, ge=1)  # heartbeats that did not come
@@ -153,10 +179,46 @@ class Settings(_Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _encrypted(self) -> "Settings":
+        if self.nats_url:
+            if self.tls.own or self.tls.cert:
+                raise ValueError(
+                    "tls.own and tls.cert are for the server that pdsno up runs, and"
+                    " nats_url names another: give tls.ca alone"
+                )
+            _check_encrypted("nats_url", self.nats_url, _host_of(self.nats_url), self)
+        else:
+            if self.tls.ca and not self.tls.cert:
+                raise ValueError("tls.ca alone is for a server elsewhere: name it in nats_url")
+            _check_encrypted("nats_listen", self.nats_listen, self.nats_listen, self)
+        return self
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Tell whether what is said to NATS is encrypted."""
+        return self.tls.own or bool(self.tls.ca)
+
     def controllers(self) -> list[str]:
         """List the controllers that this machine is to run, besides the global one."""
         regional = [f"regional.{region}.1" for region in self.regions]
         return [*regional, *(one.id for one in self.local)]
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url if "://" in url else f"nats://{url}").hostname
+    except ValueError as error:
+        raise ValueError(f"nats_url is no address: {error}") from error
+
+
+def _check_encrypted(name: str, value: str, host: str | None, settings: Settings) -> None:
+    if not (settings.speaks_tls or settings.allow_plaintext or is_loopback(host)):
+        shown = re.sub(r"//[^/@]*@", "//", value)  # without a password
+        raise ValueError(
+            f"{name} {shown} goes beyond this machine without encryption: set [tls], or"
+            " allow_plaintext = true"
+        )
 
 
 def read_settings(home: Path) -> Settings:
@@ -193,7 +255,7 @@ def _overrides() -> dict[str, Any]:
     names = [
         name
         for name, field in Settings.model_fields.items()
-        if field.annotation in {str, int, float}
+        if field.annotation in {str, int, float, bool}
     ]
     given = {name: os.environ.get("PDSNO_" + name.upper()) for name in names}  # noqa: TID251  # its owner
     return {name: value for name, value in given.items() if value is not None}

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import structlog
 
-from projections.batch import Batch
+from projections.batch import Batch, judge
 from projections.errors import NibError
 from projections.store import Store
 from streams.keys import Keyring
@@ -24,7 +24,6 @@ _log = structlog.get_logger()
 _BATCH_MAX = 20_000
 _AHEAD_MAX = 40_000  # events read and not judged yet; bounds the memory
 _BYTES_MAX = 32 * 1024 * 1024  # of one batch, however large its events are
-_SLICE = 500  # events that are in memory parsed
 _TRIES = 5
 
 
@@ -84,7 +83,7 @@ class Projector:
                     await self._folded(folding, batch)
                     folding = None
                 elif (taken := await queue.take()) is not None:
-                    judged = await loop.run_in_executor(self._judge, _judge, reader, taken)
+                    judged = await loop.run_in_executor(self._judge, judge, reader, taken)
                     if folding is not None:
                         await self._folded(folding, batch)
                     batch = judged
@@ -99,11 +98,9 @@ class Projector:
 
     async def _folded(self, folding: asyncio.Future[None], batch: Batch) -> None:
         await asyncio.shield(folding)
-        assert batch.last is not None, "only what was judged is folded"
-        await self._reached(batch.last.scope, batch.last.seq)
+        await self._reached(batch.scope, batch.seq)
 
     def _write(self, batch: Batch) -> None:
-        assert batch.first is not None, "only what was judged is folded"
         for attempt in range(1, _TRIES + 1):
             try:
                 self.store.write(batch)
@@ -117,7 +114,7 @@ class Projector:
                 time.sleep(0.2 * attempt)  # noqa: TID251  # in the fold's own thread, while queries end
             except duckdb.Error as error:
                 raise NibError(
-                    f"the NIB cannot be written at {batch.first.scope}:{batch.first.seq}: {error}",
+                    f"the NIB cannot be written at {batch.scope}:{batch.first_seq}: {error}",
                     hint="is the disk full? nothing is lost: it goes on from its checkpoint",
                 ) from error
             else:
@@ -202,11 +199,3 @@ class _Queue:
         await asyncio.wait([self._reading])
         if not self._reading.cancelled():
             self._reading.exception()
-
-
-def _judge(reader: Reader, taken: list[Recorded]) -> Batch:
-    """Read a batch; parsed events live for a slice only, what is folded is a fifth of them."""
-    batch, read = Batch(), reader.read
-    for start in range(0, len(taken), _SLICE):
-        batch.add([read(one) for one in taken[start : start + _SLICE]])
-    return batch

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import structlog
 
-from projections.batch import ARRIVED, ONE, SEVERAL, Batch, Row
+from projections.batch import FIRST, MORE, ONE, Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
 from projections.table import fingerprint, tables
 from streams.reader import (
@@ -80,7 +80,7 @@ class _Statements:
     """What every batch runs, parsed once: parsing takes a third of a small fold's time."""
 
     def __init__(self) -> None:
-        self.arrived, self.several, self.one = _parsed(ARRIVED), _parsed(SEVERAL), _parsed(ONE)
+        self.first, self.more, self.one = _parsed(FIRST), _parsed(MORE), _parsed(ONE)
         self.folds = [
             (fold, _parsed(fold.sql), _parsed(fold.alone))
             for table in tables()
@@ -311,9 +311,9 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Fold a batch: tables and checkpoint, all or nothing."""
-        if batch.first is None or batch.last is None:
+        if batch.recorded_at is None:
             return
-        assert batch.first.seq > self._folded.get(batch.first.scope, 0), "no event is folded twice"
+        assert batch.first_seq > self._folded.get(batch.scope, 0), "no event is folded twice"
         with self._lock:
             connection = self._connection
             connection.begin()
@@ -327,16 +327,16 @@ class Store:
                     " quarantined = quarantined + ?, unverifiable = unverifiable + ?"
                     " WHERE scope = ?",
                     [
-                        batch.last.seq,
-                        batch.last.recorded_at.replace(tzinfo=None),
-                        len(batch.accepted),
+                        batch.seq,
+                        batch.recorded_at.replace(tzinfo=None),
+                        batch.accepted,
                         len(batch.rejected),
                         batch.unverifiable,
-                        batch.last.scope,
+                        batch.scope,
                     ],
                 )
                 connection.commit()
-                self._folded[batch.last.scope] = batch.last.seq
+                self._folded[batch.scope] = batch.seq
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
                     connection.rollback()
@@ -344,13 +344,10 @@ class Store:
 
     def _fold(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         statements = self._statements
-        alone = len(batch.accepted) == 1
-        if alone:
-            connection.execute(statements.one, batch.accepted[0])
-        else:
-            connection.execute(statements.arrived)
-            _append(connection, "arrived", batch.accepted)
-            connection.execute(statements.several)
+        alone = batch.accepted == 1
+        for place, part in enumerate(batch.parts):
+            arriving = statements.more if place else statements.first
+            connection.execute(statements.one if alone else arriving, part)
         for fold, several, one in statements.folds:
             if fold.wants(batch.types):
                 connection.execute(one if alone else several)

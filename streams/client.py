@@ -8,7 +8,8 @@ What differs from nats-py 2.16, which has no option for it:
 3. An attempt that failed leaves no socket open, and closing a client whose server is gone tells
    everybody. nats-py stops halfway where there was something left to send.
 4. Where a TLS context is given, nothing is sent before TLS is up. nats-py sends its credentials in
-   the clear to whoever says that TLS is not required.
+   the clear to whoever says that TLS is not required. Without one, nothing leaves this machine
+   unless that was allowed.
 """
 
 import base64
@@ -22,6 +23,7 @@ from nats.aio.client import Client
 
 from streams.credential_file import read_credentials
 from streams.errors import KeyFileError
+from streams.tls import is_loopback
 
 _NOT_ADMITTED = ("authorization", "authentication")
 
@@ -33,20 +35,27 @@ def is_refusal(trouble: str) -> bool:
 
 def is_tls(trouble: Exception) -> bool:
     """Tell whether we and the server do not agree on TLS, or on who it is."""
-    return isinstance(trouble, ssl.SSLError | TlsError)
+    return isinstance(trouble, ssl.SSLCertVerificationError | TlsError)
 
 
 class TlsError(nats.errors.Error):
-    """One of us speaks TLS and the other does not."""
+    """One of us speaks TLS and the other does not, or nobody does where somebody may listen."""
 
 
 class ReturningClient(Client):
     """The client of one connection."""
 
-    def __init__(self, credentials: Path | None, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        credentials: Path | None = None,
+        tls: ssl.SSLContext | None = None,
+        *,
+        allow_plaintext: bool = False,
+    ) -> None:
         super().__init__()
         self._file = credentials
         self._tls = tls
+        self._allow_plaintext = allow_plaintext
         self._jwt = ""
 
     def sign(self, nonce: str) -> bytes:
@@ -72,6 +81,10 @@ class ReturningClient(Client):
         await super()._process_err(err_msg)
 
     async def _connect_to_server(self, s: Any) -> None:
+        # here, and not where a URL is given: a server names others of its cluster, too
+        host = s.uri.hostname
+        if self._tls is None and not self._allow_plaintext and not is_loopback(host):
+            raise TlsError(f"{host} is not this machine, and what is said would not be encrypted")
         left: Any = self._transport
         if left:
             left.close()
@@ -99,5 +112,9 @@ class ReturningClient(Client):
         """Write CONNECT, which holds the credentials; the last moment to see who would read it."""
         if self._tls is not None and not self._server_info.get("tls_required"):
             raise TlsError("the server does not speak TLS, and the settings ask for it")
+        if self._tls is not None:
+            # nats-py does not tell asyncio that this is TLS, which then complains at each end
+            protocol: Any = self._transport._io_writer.transport.get_protocol()  # type: ignore[union-attr]  # noqa: SLF001
+            protocol._over_ssl = True  # noqa: SLF001
         command: bytes = super()._connect_command()
         return command

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import structlog
 
-from streams.errors import ServerError
+from streams.errors import KeyFileError, ServerError
+from streams.tls import ServerTls, is_loopback
 
 _log = structlog.get_logger()
 AUTHORIZATION = "auth.conf"  # in the store: the operator and accounts, public keys only
@@ -49,9 +50,21 @@ class EmbeddedServer:
     """One nats-server process below us; it ends when we end, however we end."""
 
     def __init__(
-        self, store: Path, *, port: int = 0, host: str = "127.0.0.1", config: Path | None = None
+        self,
+        store: Path,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        name: str = "",
+        tls: ServerTls | None = None,
+        allow_plaintext: bool = False,
+        config: Path | None = None,
     ) -> None:
+        """Describe a server; it is reached by `name`, or by the address that it listens on."""
         self._store = store
+        self._name = name or _reached(host)
+        self._tls = tls
+        self._allow_plaintext = allow_plaintext
         self._host = host
         self._port = port
         self._config = config or find_config()
@@ -60,11 +73,13 @@ class EmbeddedServer:
         self._lock: int | None = None
         self._said_before = 0  # bytes of the log file that earlier runs wrote
         self.log_file = store / "server.log"
+        self.look_s = 3600.0  # so often certificates are looked at
 
     @property
     def url(self) -> str:
         """The address clients connect to."""
-        return f"nats://{self._host}:{self._port}"
+        scheme = "tls" if self._tls else "nats"
+        return f"{scheme}://{_bracketed(self._name)}:{self._port}"
 
     @property
     def pid(self) -> int:
@@ -74,6 +89,11 @@ class EmbeddedServer:
 
     async def start(self, *, within_s: float = 20.0) -> None:
         """Start the server and wait until it takes connections; ServerError with its last words."""
+        if self._tls is None and not self._allow_plaintext and not is_loopback(self._host):
+            raise ServerError(
+                f"nats-server would listen on {self._host} without TLS",
+                hint="set [tls] in pdsno.toml; allow_plaintext = true allows it all the same",
+            )
         self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._take_lock(min(within_s, _LOCK_S))
         try:
@@ -107,11 +127,13 @@ class EmbeddedServer:
             self._lock = None
 
     async def _spawn(self, within_s: float) -> None:
+        if self._tls is not None:
+            await asyncio.to_thread(self._tls.refresh)
         ports = self._store / "ports"
         shutil.rmtree(ports, ignore_errors=True)
         ports.mkdir()
         environment = dict(os.environ)  # noqa: TID251  # passed on to a child, not read
-        environment["PDSNO_NATS_LISTEN"] = f"{self._host}:{self._port or -1}"
+        environment["PDSNO_NATS_LISTEN"] = f"{_bracketed(self._host)}:{self._port or -1}"
         environment["PDSNO_NATS_STORE"] = str(self._store)
         environment["PDSNO_NATS_ACCOUNTS"] = str(self._store / "accounts")
         with self.log_file.open("ab") as output:
@@ -147,11 +169,23 @@ class EmbeddedServer:
         )
 
     def _configuration(self) -> Path:
-        """Name the configuration: nats.conf, with what pdsno init says of who may connect."""
-        if not (self._store / AUTHORIZATION).exists():
+        """Name the configuration: nats.conf, with TLS and what pdsno init says of who may in."""
+        more = ""
+        if (self._store / AUTHORIZATION).exists():
+            more += f"include {AUTHORIZATION}\n"
+        if self._tls is not None:
+            more += (
+                "tls {\n"
+                f"  cert_file: {json.dumps(str(self._tls.cert.absolute()))}\n"
+                f"  key_file: {json.dumps(str(self._tls.key.absolute()))}\n"
+                '  min_version: "1.3"\n'
+                "  timeout: 5\n"
+                "}\n"
+            )
+        if not more:
             return self._config
         whole = self._store / "server.conf"  # includes are found relative to the file
-        whole.write_text(f"{self._config.read_text()}\ninclude {AUTHORIZATION}\n")
+        whole.write_text(f"{self._config.read_text()}\n{more}")
         return whole
 
     def _ready(self, ports: Path) -> bool:
@@ -164,7 +198,7 @@ class EmbeddedServer:
     async def _accepts(self) -> bool:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(1):
-                reader, writer = await asyncio.open_connection(self._host, self._port)
+                reader, writer = await asyncio.open_connection(_reached(self._host), self._port)
                 greeting = await reader.readline()
                 writer.close()
                 return greeting.startswith(b"INFO")
@@ -182,14 +216,28 @@ class EmbeddedServer:
         while True:
             assert self._process is not None
             started = time.monotonic()
-            code = await self._process.wait()
+            code = await self._ended(self._process)
             if time.monotonic() - started > 10:  # it did work for a while
                 pause = 0.2
             _log.error("nats-server ended; starting it again", code=code, pause_s=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 10.0)
-            with contextlib.suppress(ServerError):
+            with contextlib.suppress(ServerError, KeyFileError):
                 await self._spawn(20.0)
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Wait for the end of the process; meanwhile it takes certificates that were renewed."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.look_s):
+                    return await process.wait()
+            try:
+                if self._tls is not None and await asyncio.to_thread(self._tls.refresh):
+                    with contextlib.suppress(ProcessLookupError):
+                        process.send_signal(signal.SIGHUP)
+                    _log.info("nats-server takes a renewed certificate")
+            except (KeyFileError, OSError) as error:
+                _log.error("the certificate cannot be renewed", error=str(error))
 
     async def stop(self) -> None:
         """Stop the server, and wait until it has written everything down."""
@@ -217,6 +265,15 @@ class EmbeddedServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+def _reached(host: str) -> str:
+    """Tell by which address of this machine a server is reached that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _locked(handle: int) -> bool:

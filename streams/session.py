@@ -26,7 +26,7 @@ HINT = "is nats-server running there? pdsno up starts one; pdsno doctor says mor
 _REFUSED_HINT = (
     "its credentials expired, were revoked, or are of another network: renew them, or join again"
 )
-_TLS_HINT = "[tls] in pdsno.toml names the CA; docs/settings.md says more"
+_TLS_HINT = "[tls] in pdsno.toml says how this is verified; docs/settings.md says more"
 _SETTLE_S = 0.1  # what a refused client needs to close its socket
 _REFUSED_S = 5.0  # new credentials may be on their way; whoever is refused for longer is out
 _QUIET_S = 2.0  # what is under way may take so long to end before a renewal cuts it
@@ -66,13 +66,15 @@ class Session:
         name: str,
         credentials: Path | None = None,
         tls: ssl.SSLContext | None = None,
+        *,
+        allow_plaintext: bool = False,
     ) -> None:
         self.url = _USER.sub("//", url)  # it stands in errors and logs, without a password
         self.name = name
-        self.client = ReturningClient(credentials, tls)
+        self.client = ReturningClient(credentials, tls, allow_plaintext=allow_plaintext)
         self.on_reconnect: set[Callable[[], None]] = set()
         self.refusal = ""  # why the server lets us in no more; the connection is closed then
-        self._to = (url, name, credentials, tls)
+        self._to = (url, name, credentials, tls, allow_plaintext)
         self._waiting: set[Waiting] = set()  # for an answer
         self._hearing: set[Waiting] = set()  # for what others publish
         self._answering: set[asyncio.Task[None]] = set()
@@ -90,21 +92,23 @@ class Session:
         name: str,
         credentials: Path | None = None,
         tls: ssl.SSLContext | None = None,
+        allow_plaintext: bool = False,
         within_s: float = 5.0,
     ) -> Self:
         """Connect; LogUnreachableError names the address, and why not.
 
         `credentials` is a NATS credentials file; its user has the name, with dashes for dots. It is
-        read again at each reconnect. With `tls` nothing is said in the clear.
+        read again at each reconnect. With `tls` nothing is said in the clear; without it the server
+        must be on this machine, unless `allow_plaintext`.
         """
         if credentials is not None:
             read_credentials(credentials)  # KeyFileError now, and not as a refusal
-        connection = cls(url, name, credentials, tls)
+        connection = cls(url, name, credentials, tls, allow_plaintext=allow_plaintext)
         await connection._connect(within_s)
         return connection
 
     async def _connect(self, within_s: float) -> None:
-        url, name, credentials, tls = self._to
+        url, name, credentials, tls, _ = self._to
         trouble: list[Exception] = []
         opened = asyncio.Event()
 
@@ -112,8 +116,8 @@ class Session:
             if opened.is_set():
                 self._note(str(error) or type(error).__name__)
                 return
-            if not _final(trouble):
-                trouble[:] = [error]
+            refused = [one for one in trouble if is_refusal(str(one))]
+            trouble[:] = [*refused, error]
             if _final(trouble):  # asking again changes nothing
                 scope.reschedule(asyncio.get_running_loop().time() + _SETTLE_S)
 
@@ -155,11 +159,13 @@ class Session:
         as it is. Requests and answers under way may end before; what is followed or worked is read
         on by itself.
         """
-        url, name, credentials, tls = self._to
+        url, name, credentials, tls, plain = self._to
         async with self._renewal:
             if self.client.is_closed:
                 raise self.closed()
-            trial = await type(self).open(url, name=name, credentials=credentials, tls=tls)
+            trial = await type(self).open(
+                url, name=name, credentials=credentials, tls=tls, allow_plaintext=plain
+            )
             await trial.close()
             self._admitted.clear()
             try:
@@ -283,5 +289,8 @@ class Session:
 
 
 def _final(trouble: list[Exception]) -> bool:
-    """Tell whether asking again changes nothing."""
-    return any(is_refusal(str(one)) or is_tls(one) for one in trouble)
+    """Tell whether asking again changes nothing.
+
+    One refusal may be of a server that is just reading its configuration again.
+    """
+    return is_tls(trouble[-1]) or sum(is_refusal(str(one)) for one in trouble) > 1

@@ -20,8 +20,8 @@ from pdsno.controllers.edge import Edge
 from pdsno.controllers.regional import Regional
 from pdsno.controllers.seat import Seat, take_seat
 from pdsno.errors import NotFoundError, SettingsError
-from pdsno.home import GLOBAL_ID, Home
-from streams.connection import Connection
+from pdsno.home import GLOBAL_ID, Home, connect
+from streams.connection import Connection, RefusedError
 from streams.errors import PdsnoError
 from streams.name import parse_controller
 
@@ -51,7 +51,7 @@ def configure_logging(name: str, *, verbose: bool = False) -> None:
 
 async def run_role(home: Home, name: str, url: str) -> None:
     """Run `nib` or the controller with this id until SIGTERM or SIGINT."""
-    connection = await _connect(url, name, home.credentials(name))
+    connection = await _connect(home, url, name)
     try:
         if name == NIB:
             archivist = Archivist(home, connection)
@@ -80,13 +80,13 @@ def _work(seat: Seat) -> Callable[[], Awaitable[None]]:
         raise
 
 
-async def _connect(url: str, name: str, credentials: Path | None) -> Connection:
+async def _connect(home: Home, url: str, name: str) -> Connection:
     """Connect, patiently: a server that is just starting is no reason to give up at once."""
     for attempt in range(10):
         try:
-            return await Connection.open(url, name=name, credentials=credentials)
+            return await connect(home, url, name)
         except PdsnoError as error:
-            if attempt == 9:
+            if attempt == 9 or isinstance(error, RefusedError):
                 raise
             _log.info("waiting for NATS", url=url, why=str(error))
             await asyncio.sleep(0.5)

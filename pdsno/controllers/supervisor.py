@@ -61,7 +61,7 @@ class Supervisor:
             )
         self._take()
         if not self.url:
-            self._server = EmbeddedServer(self._home.nats_store, port=self._home.settings.nats_port)
+            self._server = self._home.server()
             await self._server.start()
             self.url = self._server.url
         (self._home.run / "nats.url").write_text(self.url + "\n")

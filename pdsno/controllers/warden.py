@@ -16,9 +16,9 @@ import structlog
 from pdsno.controllers import registry
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.seat import Seat
+from pdsno.home import connect
 from streams.account import account_on
 from streams.clock import utc_now
-from streams.connection import Connection
 from streams.credential import SYSTEM
 from streams.errors import PdsnoError
 
@@ -55,12 +55,11 @@ class Warden:
         out = await asyncio.to_thread(registry.users_out, seat.store, utc_now(), self._overlap)
         if out == self._told:
             return
-        credentials = seat.home.credentials(SYSTEM)
-        if credentials is None:
+        if seat.home.credentials(SYSTEM) is None:
             _log.warning("no system credentials here: the server is not told who is out")
             self._told = out
             return
-        system = await Connection.open(seat.connection.url, name=SYSTEM, credentials=credentials)
+        system = await connect(seat.home, seat.connection.url, SYSTEM)
         try:
             known = await account_on(system, seat.home.account())
             wanted = replace(known, revoked=dict.fromkeys(out, _FOR_GOOD))

@@ -16,7 +16,15 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from pdsno.discovery import interface
-from pdsno.discovery.identity import STRONG, Group, by_strength, group, rank, tells
+from pdsno.discovery.identity import (
+    STRONG,
+    Group,
+    by_strength,
+    group,
+    identities_of,
+    rank,
+    tells,
+)
 from pdsno.discovery.memory import FORGET_AFTER, Known, Memory
 from pdsno.discovery.plan import PROBES, Probe, SweepPlan, SweepResult
 from pdsno.discovery.prefix import Targets
@@ -101,7 +109,14 @@ class _Comparison:
         self.memory = memory
         self._plan = plan
         self._targets = Targets.of(plan.prefixes, plan.exclude)
-        self._common = memory.common()
+        self._partial = {one.address for one in result.failures if one.probe == "snmp"} - {None}
+        self._common = memory.common(
+            {
+                str(host.address): identities_of(host)
+                for host in result.hosts
+                if host.snmp is not None and host.address not in self._partial
+            }
+        )
         self.seen = memory.name(group(result.hosts, self._common))
         self._claimed = {i for one in self.seen.values() for i in (*one.identities, *one.shared)}
         self._answered = {host.address for host in result.hosts}
@@ -109,7 +124,6 @@ class _Comparison:
         for one in result.failures:
             if one.address is None and one.reason in _WHOLE:
                 self._broken[one.probe].append(one.prefix or _EVERYWHERE)
-        self._partial = {one.address for one in result.failures if one.probe == "snmp"} - {None}
 
     def _works(self, probe: Probe, address: IPv4Address) -> bool:
         """Tell whether a probe asked this address and could have heard an answer."""

@@ -5,7 +5,7 @@ new record; the weaker one is superseded, and merged by the region (DOMAIN.md 3)
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,16 +42,19 @@ class Memory:
             self._places |= {raw["address"]: one.device_id for raw in one.data["addresses"]}
             self._claims |= dict.fromkeys(self._identities[one.device_id], one.device_id)
 
-    def common(self) -> set[Identity]:
+    def common(self, told: Mapping[str, Collection[Identity]]) -> set[Identity]:
         """List the identities that told nobody apart before, and will not until those are gone.
 
-        A strong one that two devices show; a MAC behind which a device was not alone.
+        A strong one that two devices show; a MAC behind which a device was not alone. `told` gives,
+        by address, what agents say of themselves now: who shows it no more is not counted.
         """
         shown, crowded = Counter[Identity](), set[Identity]()
         for name, one in self.devices.items():
             if one.missed >= FORGET_AFTER:
                 continue
-            shown.update({Identity(**raw) for raw in one.data.get("shared", ())})
+            now = [told[raw["address"]] for raw in one.data["addresses"] if raw["address"] in told]
+            showed = {Identity(**raw) for raw in one.data.get("shared", ())}
+            shown.update(i for i in showed if not now or any(i in said for said in now))
             macs = {raw["mac"] for raw in one.data["addresses"] if raw["mac"]}
             behind = {Identity(kind="mac", value=mac) for mac in macs if tells(mac)}
             crowded |= behind.difference(self._identities[name])

@@ -57,9 +57,7 @@ async def region_epoch(nib: Nib, region: ScopeName, generation: int) -> int:
     return max([1, *(one.region_epoch for one in keys if one.generation == generation)])
 
 
-async def invite(
-    home: Home, log: Log, wish: Wish, url: str, *, region_epoch: int = 1, ca: str = ""
-) -> Invite:
+async def invite(home: Home, log: Log, wish: Wish, url: str, *, region_epoch: int = 1) -> Invite:
     """Invite one newcomer; what is not said here, the validator judges when it comes."""
     if wish.controller_id is not None:
         name = parse_controller(wish.controller_id)
@@ -99,5 +97,5 @@ async def invite(
         credentials=credentials_text(jwt, user.seed),
         roots=home.pin().split(),
         regions=list(home.settings.regions),
-        ca=ca,
+        ca=home.ca_text(),
     )

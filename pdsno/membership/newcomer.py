@@ -33,6 +33,7 @@ from streams.clock import utc_now
 from streams.connection import Connection
 from streams.errors import LogUnreachableError
 from streams.keys import KeyFile
+from streams.tls import client_context
 
 _log = structlog.get_logger()
 _ASK_S = 10.0
@@ -61,7 +62,7 @@ async def join(home: Home, invite: Invite, *, url: str = "", within_s: float = 2
         if not ours:
             raise JoinError(f"another process here joins with {invite.temp_id} just now")
         asked = pending(home, invite.temp_id)
-        connection = await _connect(invite, url)
+        connection = await _connect(home, invite, url)
         try:
             welcome = await _converse(connection, invite, asked, within_s)
         finally:
@@ -69,11 +70,17 @@ async def join(home: Home, invite: Invite, *, url: str = "", within_s: float = 2
         return settle(home, asked, welcome)
 
 
-async def _connect(invite: Invite, url: str) -> Connection:
-    """Connect as somebody who may only ask."""
+async def _connect(home: Home, invite: Invite, url: str) -> Connection:
+    """Connect as somebody who may only ask; the invitation says who the server is."""
     try:
         with _on_disk(invite.credentials) as file:  # where the client of NATS wants them
-            return await Connection.open(url or invite.url, name=invite.temp_id, credentials=file)
+            return await Connection.open(
+                url or invite.url,
+                name=invite.temp_id,
+                credentials=file,
+                tls=client_context(invite.ca) if invite.ca else home.tls(),
+                allow_plaintext=home.settings.allow_plaintext,
+            )
     except LogUnreachableError as error:
         if "authorization" in str(error).lower():
             raise InviteError(

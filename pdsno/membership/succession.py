@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from pdsno.home import FOUNDER, GLOBAL_ID, Home, Member, write_private
+from pdsno.home import FOUNDER, GLOBAL_ID, Home, Member, connect, write_private
 from streams.catalogue.controller import ControllerRenewed, RootRotated
 from streams.clock import utc_now
-from streams.connection import Connection
 from streams.envelope import Signer, draft_after, take_apart
 from streams.event import Event
 from streams.jetstream import JetStreamLog
@@ -63,7 +62,7 @@ def _next_operator(home: Home, after: KeyFile) -> KeyFile:
 async def _say(home: Home, url: str, after: KeyFile, operator: KeyFile) -> None:
     """Say it in every scope, where it is not said yet."""
     at, signer = utc_now(), Signer(home.controller(GLOBAL_ID))
-    connection = await Connection.open(url, name=GLOBAL_ID, credentials=home.credentials(GLOBAL_ID))
+    connection = await connect(home, url, GLOBAL_ID)
     try:
         log = JetStreamLog(connection)
         for scope in (GLOBAL, *home.settings.regions):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -285,6 +286,63 @@ def test_an_export_without_a_home_says_that_the_keys_are_missing(live, exported,
     )
     first.refused(6, "cannot be verified", "--home or PDSNO_HOME")
     second.refused(6, "cannot be verified")
+
+
+@pytest.fixture
+def outpost(live, tmp_path):
+    """Copy the home, with the keys of one local controller and the root's pin alone."""
+    home = tmp_path / "outpost"
+    shutil.copytree(live, home, ignore=shutil.ignore_patterns("nats", "nib", "run"))
+    for file in (home / "keys").glob("*.key"):
+        if file.name != "local.zone-a.1.key":
+            file.unlink()
+    return home
+
+
+def test_a_log_that_the_home_has_no_keys_for_is_not_called_verified(outpost, exported):
+    form = ["-o", "json", "--log", exported]
+    checked, allowed = both(
+        outpost, ["log", "check", *form], ["log", "check", "--allow-unverified", *form]
+    )
+    assert (checked.code, allowed.code) == (16, 0), (checked.err, allowed.err)
+    found = json.loads(checked.out)
+    assert json.loads(allowed.out) == found
+    assert found["problems"] == []
+    missing = {one["key"].partition("#")[0]: one for one in found["unverifiable"]}
+    assert "regional.zone-a.1" in missing
+    assert "local.zone-a.1" not in missing  # its own key is there
+    first = missing["regional.zone-a.1"]
+    assert "the root key of generation 1 or the key of region zone-a" in first["checked_by"]
+    counted = {one["scope"]: one["unverifiable"] for one in found["scopes"]}
+    assert sum(counted.values()) == sum(one["events"] for one in found["unverifiable"])
+    assert {s["verdict"] for s in found["scopes"] if s["unverifiable"]} == {"unverified"}
+    assert f"{sum(counted.values()):,} of " in checked.err
+    assert "--allow-unverified" in checked.err
+
+
+def test_every_way_to_write_a_check_tells_what_was_not_verified(outpost, exported):
+    table, lines = both(
+        outpost,
+        ["log", "check", "--log", exported],
+        ["log", "check", "--log", exported, "-o", "jsonl"],
+    )
+    assert table.code == lines.code == 16
+    assert "unverified" in table.out
+    assert "the key of region zone-a, epoch 1" in table.out
+    rows = [json.loads(line) for line in lines.out.splitlines()]
+    assert {one["problem"] for one in rows} == {"UNVERIFIABLE"}
+    assert all(one["place"] and one["detail"] for one in rows)
+
+
+def test_a_change_is_worse_than_a_missing_key(outpost, exported, tmp_path):
+    raw = bytearray(exported.read_bytes())
+    raw[raw.index(b"hq-core-1")] ^= 1  # in an event of the controller whose key is there
+    broken = tmp_path / "broken.export"
+    broken.write_bytes(raw)
+    ran = pdsno(outpost, "log", "check", "--log", broken)
+    assert ran.code == 12
+    assert "could not be verified besides" in ran.err
+    assert "BAD_MAC" in ran.err
 
 
 def test_a_rebuilt_nib_is_the_same_nib(live):

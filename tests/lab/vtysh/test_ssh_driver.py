@@ -326,6 +326,14 @@ def test_a_key_the_device_does_not_know_is_a_clear_refusal(managed, tmp_path):
         never(managed, managed.reach(key_file=str(tmp_path / "stranger")))
 
 
+def test_a_file_that_is_no_key_is_told(managed, tmp_path):
+    file = tmp_path / "odd"
+    file.touch(mode=0o600)
+    file.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nodd\n")
+    with pytest.raises(AuthenticationError, match="is no private key"):
+        never(managed, managed.reach(key_file=str(file)))
+
+
 def test_a_password_is_in_no_error_and_no_log(managed, caplog):
     caplog.set_level("DEBUG")
     file = managed.home / "secrets" / "password"

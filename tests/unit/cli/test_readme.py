@@ -17,6 +17,7 @@ from pdsno.settings import (
     Settings,
     SnmpSettings,
     SweepSettings,
+    TlsSettings,
 )
 from streams.errors import PdsnoError
 
@@ -60,8 +61,9 @@ def test_every_setting_is_documented_with_its_name():
         MembershipSettings,
         SnmpSettings,
         AccessSettings,
+        TlsSettings,
     )
     for section in sections:
         for name in section.model_fields:
-            if name not in {"local", "sweep", "snmp", "membership", "access"}:
+            if name not in {"local", "sweep", "snmp", "membership", "access", "tls"}:
                 assert f"`{name}`" in text, f"{section.__name__}.{name}"

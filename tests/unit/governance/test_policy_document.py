@@ -25,7 +25,7 @@ DEFAULT = parse_policy(default_policy(), "policy.toml")
 def complaint(text: str, where: str = "policy.toml") -> str:
     with pytest.raises(PolicyError) as refusal:
         parse_policy(text, where)
-    assert refusal.value.exit_code == 16
+    assert refusal.value.exit_code == 17
     return str(refusal.value)
 
 

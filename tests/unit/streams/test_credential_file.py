@@ -85,7 +85,7 @@ def test_a_spoiled_file_is_told_apart(file, spoil):
 
 def test_bytes_that_are_no_text_are_told_apart(file):
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(KeyFileError, match="it is not text"):
+    with pytest.raises(KeyFileError, match="no credentials file of NATS"):
         read_credentials(file)
 
 

@@ -12,6 +12,7 @@ from pysnmp.carrier.asyncio.dgram import udp
 from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413.cmdgen import GetCommandGenerator, SetCommandGenerator
+from pysnmp.error import PySnmpError
 from pysnmp.proto import errind
 from pysnmp.proto.api import v2c
 
@@ -133,7 +134,13 @@ class Engine:
                 _, _, indication, status, index, variables, _ = said
                 answer.set_result((indication, int(status), int(index), variables))
 
-        generator.send_varbinds(self._engine, self._target(where), None, "", pairs, heard)
+        try:
+            generator.send_varbinds(self._engine, self._target(where), None, "", pairs, heard)
+        except (PySnmpError, OSError) as error:  # before anything left
+            raise UnreachableError(
+                f"nothing can be sent to the agent at {where[0]}:{where[1]}: {error}",
+                hint="SNMP goes to IPv4 addresses",
+            ) from error
         try:
             async with asyncio.timeout(within_s):
                 indication, status, index, variables = await answer

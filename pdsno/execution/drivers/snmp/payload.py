@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pysnmp.proto.api import v2c
 
 VARIABLES_MAX = 64  # in one PDU: they fit one Ethernet frame unless they are long
-_OCTETS_MAX = 65535  # SNMPv2-SMI: OCTET STRING
+_OCTETS_MAX = 60_000  # of all values together: a UDP datagram holds 65,507 with all else
 _ARC_MAX = 2**32 - 1
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,9})){1,127}")
 Kind = Literal["integer", "unsigned", "timeticks", "text", "hex", "oid", "address"]
@@ -83,9 +83,14 @@ class Setting(BaseModel):
             check_oid(self.value)
         elif self.type == "address":
             IPv4Address(self.value)
-        elif len(_octets(self.type, self.value)) > _OCTETS_MAX:
-            raise ValueError(f"longer than {_OCTETS_MAX} octets")
+        else:
+            _octets(self.type, self.value)
         return self
+
+    @property
+    def octets(self) -> int:
+        """How long the value is, if it is of a kind that can be long."""
+        return len(_octets(self.type, str(self.value))) if self.type in {"text", "hex"} else 0
 
     @property
     def wanted(self) -> Value:
@@ -102,11 +107,13 @@ class SnmpPayload(BaseModel):
 
     @field_validator("set")
     @classmethod
-    def _each_once(cls, settings: list[Setting]) -> list[Setting]:
+    def _fit_one_message(cls, settings: list[Setting]) -> list[Setting]:
         oids = [one.oid for one in settings]
         for oid in oids:
             if oids.count(oid) > 1:  # RFC 3416 4.2.5: what happens then is undefined
                 raise ValueError(f"{oid} is set twice")
+        if sum(one.octets for one in settings) > _OCTETS_MAX:
+            raise ValueError(f"longer than {_OCTETS_MAX} octets: it does not fit one message")
         return settings
 
 

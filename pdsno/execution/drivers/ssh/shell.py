@@ -15,10 +15,12 @@ from pdsno.execution.drivers.login import (
     unknown_host,
 )
 from pdsno.execution.drivers.ssh.platform import Platform
-from pdsno.execution.errors import UnreachableError
+from pdsno.execution.errors import AuthenticationError, UnreachableError
 
 _OUTPUT_MAX = 16 * 1024 * 1024  # characters; no running config is as long
 _CHUNK = 65536
+_QUIET_S = 0.05
+_SCREEN = (2000, 100)  # so wide that no line is folded
 # asked for in this order, those that we know of a device first; but for any, or a device whose key
 # was changed for one of another type would only hang up
 _KEY_TYPES = (
@@ -48,6 +50,7 @@ class Shell:
         self.where = where
         self._process = process
         self._prompt = re.compile(rf"(?:\A|[\r\n])(?:{platform.prompt})\Z")
+        self._seen: set[str] = set()
 
     async def begin(self, platform: Platform, within_s: float) -> None:
         """Wait for the first prompt, and have the device show all at once."""
@@ -69,27 +72,39 @@ class Shell:
         return Said("\n".join(lines), mode)
 
     async def _until_prompt(self, within_s: float, *, may_have_changed: bool) -> tuple[str, str]:
-        heard = ""
         try:
             async with asyncio.timeout(within_s):
-                while not (found := self._prompt.search(heard[-_CHUNK:])):
-                    more = await self._process.stdout.read(_CHUNK)
-                    if not more:
-                        raise self._broken(may_have_changed=may_have_changed)
-                    heard += more
-                    if len(heard) > _OUTPUT_MAX:
-                        raise self._broken(may_have_changed=may_have_changed)
+                heard, found = await self._listen()
         except TimeoutError as error:
             raise UnreachableError(
                 f"{self.where} showed no prompt within {within_s:g} s",
                 may_have_changed=may_have_changed,
             ) from error
-        except (OSError, asyncssh.Error) as error:
-            if isinstance(error, UnreachableError):
-                raise
+        except (OSError, EOFError, asyncssh.Error) as error:
             raise self._broken(may_have_changed=may_have_changed) from error
         prompt = found.group()
         return heard.removesuffix(prompt), found.groupdict().get("mode") or ""
+
+    async def _listen(self) -> tuple[str, re.Match[str]]:
+        """Read up to a prompt. One that was not seen before must be the last word for a moment.
+
+        What arrives may break off within a line that begins like a prompt.
+        """
+        heard = ""
+        while True:
+            found = self._prompt.search(heard[-_CHUNK:])
+            if found and found.group() in self._seen:
+                return heard, found
+            try:
+                async with asyncio.timeout(_QUIET_S if found else None):
+                    more = await self._process.stdout.read(_CHUNK)
+            except TimeoutError:
+                assert found is not None
+                self._seen.add(found.group())
+                return heard, found
+            heard += more
+            if not more or len(heard) > _OUTPUT_MAX:
+                raise EOFError
 
     def _broken(self, *, may_have_changed: bool) -> UnreachableError:
         return UnreachableError(
@@ -108,6 +123,7 @@ async def open_shell(
             process = await connection.create_process(
                 platform.start or None,
                 term_type="dumb" if platform.pty else None,
+                term_size=_SCREEN if platform.pty else None,
                 stderr=asyncssh.STDOUT,
                 errors="replace",
             )
@@ -151,6 +167,11 @@ async def _connect(
         raise UnreachableError(f"{where} did not let us in within {given.timeout_s:g} s") from error
     except asyncssh.HostKeyNotVerifiable:
         raise changed_host(where, given) from None
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        raise AuthenticationError(
+            f"{given.key_file} is no private key without pass phrase",
+            hint="ssh-keygen -p takes the pass phrase away, -p -m PEM makes another format of it",
+        ) from None
     except asyncssh.PermissionDenied:
         raise refused_login(where, given) from None
     except (OSError, asyncssh.Error) as error:
