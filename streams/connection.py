@@ -1,6 +1,6 @@
 """The connection to NATS: requests, and what is no event (heartbeats, queries, progress).
 
-With client.py, session.py, append.py and pull.py the only place that imports nats.
+With client.py, intake.py, session.py, append.py and pull.py the only place that imports nats.
 """
 
 import asyncio

@@ -53,7 +53,8 @@ class Declaration:
 class Event(BaseModel):
     """One fact. Subclasses say what happened and hold its data; unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # what repeats in an event costs less to make again than to look up
+    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="none")
     declared: ClassVar[Declaration]
 
     def subject(self, scope: str) -> str:

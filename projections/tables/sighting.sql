@@ -18,12 +18,13 @@ CREATE TABLE IF NOT EXISTS sighting (
 
 -- name: fold device.sighted
 MERGE INTO sighting USING (
-    SELECT scope, controller_id, device_id, recorded_at, seq, data,
-           min(seq) OVER (PARTITION BY scope, controller_id, device_id) AS first_seq -- of several
-           -- of one: seq AS first_seq
-    FROM batch WHERE type = 'device.sighted'
-    QUALIFY row_number() OVER ( -- of several
-        PARTITION BY scope, controller_id, device_id ORDER BY seq DESC) = 1 -- of several
+    SELECT scope, controller_id, device_id, recorded_at, seq, data, first_seq -- of several
+    FROM batch JOIN ( -- of several
+        SELECT scope, max(seq) AS seq, min(seq) AS first_seq FROM batch -- of several
+        WHERE type = 'device.sighted' GROUP BY scope, controller_id, device_id -- of several
+    ) USING (scope, seq) -- of several
+    -- of one: SELECT scope, controller_id, device_id, recorded_at, seq, data, seq AS first_seq
+    -- of one: FROM batch WHERE type = 'device.sighted'
 ) b
 ON sighting.scope = b.scope AND sighting.controller_id = b.controller_id
    AND sighting.device_id = b.device_id
