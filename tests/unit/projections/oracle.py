@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+from governed_oracle import EVOLVE as GOVERNED
+
 from streams.reader import Accepted, Rejected, Verdict
 
 Row = dict[str, Any]
@@ -375,4 +377,5 @@ EVOLVE: dict[str, Callable[[Rows, Accepted], None]] = {
     "root": _root,
     "sighting": _sighting,
     "sweep": _sweep,
+    **GOVERNED,
 }
