@@ -34,6 +34,7 @@ EVERY = "*"
 # Events that no table folds besides `event`, and why: they are there to be read in the log.
 LOG_ONLY = {
     "probe.failed": "what a probe could not do is in sweep.impaired; why, is asked of `event`",
+    "seal.refused": "an audit reads it from the log; `event` has it for everybody else",
     "sighting.refused": "the refused events themselves stand in `quarantined`",
 }
 

@@ -152,17 +152,27 @@ class Hasher:
         return [self._found[one] for one in self._ranges]
 
 
-def grown(before: Frontier, leaves: Sequence[bytes]) -> tuple[Frontier, list[bytes]]:
-    """Grow a tree by some leaves; also the proof that it grew out of the one before."""
-    after = before.copy()
-    ranges = consistency(before.size, before.size + len(leaves))
-    later = Hasher([one for one in ranges if one[0] >= before.size], start=before.size)
-    for leaf in leaves:
-        after.append(leaf)
-        later.append(leaf)
-    new = iter(later.hashes())
-    proof = [next(new) if one[0] >= before.size else before.range_hash(one) for one in ranges]
-    return after, proof
+class Growth:
+    """Grows a tree to a size that is known beforehand, and proves that it grew."""
+
+    def __init__(self, before: Frontier, size: int) -> None:
+        self.tree = before.copy()
+        self._before = before
+        self._ranges = consistency(before.size, size)
+        later = [one for one in self._ranges if one[0] >= before.size]
+        self._later = Hasher(later, start=before.size)
+
+    def append(self, leaf: bytes) -> None:
+        """Take the hash of the next leaf."""
+        self.tree.append(leaf)
+        self._later.append(leaf)
+
+    def proof(self) -> list[bytes]:
+        """Return the proof, once all leaves have passed."""
+        new, before = iter(self._later.hashes()), self._before
+        return [
+            next(new) if one[0] >= before.size else before.range_hash(one) for one in self._ranges
+        ]
 
 
 def verify_inclusion(

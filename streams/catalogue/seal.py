@@ -16,6 +16,7 @@ Hash = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]  # SHA-256, base64u
 Signature = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]  # Ed25519, base64url
 Origin = Annotated[str, Field(pattern=r"^pdsno-log/[0-9a-f]{16}/[a-z][a-z0-9-]{0,31}$")]
 Size = Annotated[int, Field(ge=0, le=2**53)]
+Wrong = Literal["GAP", "NOT_CONSISTENT", "SHRUNK", "BAD_SIGNATURE", "MALFORMED"]
 Path = Annotated[list[Hash], Field(max_length=64)]
 
 
@@ -44,7 +45,7 @@ class SealMade(Event):
     authority=True,
 )
 class SealWitnessed(Event):
-    """This head of another scope was seen here, and it grew out of the one seen before."""
+    """A head of another scope was seen here, and it grew out of the one seen before."""
 
     sealed: ScopeName
     origin: Origin
@@ -64,10 +65,10 @@ class SealWitnessed(Event):
     authority=True,
 )
 class SealRefused(Event):
-    """This head was not sealed, or not witnessed, and here is why; somebody has to look."""
+    """A head was not sealed, or not witnessed, and here is why; somebody has to look."""
 
     sealed: ScopeName
     size: Size  # of the head in question
     root: Hash | None  # None: there is no head, for the log has a gap
-    reason: Literal["GAP", "NOT_CONSISTENT", "SHRUNK", "BAD_SIGNATURE", "MALFORMED"]
+    reason: Wrong
     detail: Annotated[str, Field(max_length=1000)]

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from pdsno.audit.merkle import (
     EMPTY,
     Frontier,
+    Growth,
     Hasher,
     consistency,
-    grown,
     inclusion,
     leaf_hash,
     root_of,
@@ -147,7 +147,10 @@ def test_a_frontier_and_the_leaves_since_give_the_same_proof_as_all_the_leaves(f
     before = Frontier()
     for one in leaves[:first]:
         before.append(one)
-    after, proof = grown(before, leaves[first:])
+    growth = Growth(before, first + more)
+    for one in leaves[first:]:
+        growth.append(one)
+    after, proof = growth.tree, growth.proof()
     assert (before.size, before.root()) == (first, root_of(leaves[:first]))
     assert (after.size, after.root()) == (first + more, root_of(leaves))
     assert proof == hashed(consistency(first, first + more), leaves)
