@@ -36,6 +36,7 @@ from operator import itemgetter
 from typing import Any
 
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
 import streams.catalogue  # noqa: F401  # fills the registry before anything is read
@@ -128,6 +129,10 @@ class Reader:
         for scope, at, seen in recent:
             self._seen[scope][seen] = None
             self._window[scope].append((at, seen))
+
+    def public_keys(self, scope: str, source: str) -> list[Ed25519PublicKey]:
+        """Return with which keys a controller may have signed what stands at this position."""
+        return self._standing.public_keys(scope, source)
 
     def read(self, recorded: Recorded) -> Verdict:
         """Judge the next event of its scope."""

@@ -49,6 +49,12 @@ _CERTIFICATE = {
     "server_user": st.none() | server_users,
     "valid_until": st.sampled_from([NOON, LATER]),
 }
+sizes = st.sampled_from([1, 7, 2**53])
+_HEAD = {
+    "origin": st.just("pdsno-log/0123456789abcdef/zone-a"),
+    "size": sizes,
+    "root": public_keys,
+}
 _BY_DEVICE = {"device_id": devices}
 _OF_SWEEP = {"controller_id": controllers, "sweep_id": sweeps}
 _SIGHTING = {**_OF_SWEEP, **_BY_DEVICE, "observed_at": st.just(NOON)}
@@ -136,6 +142,29 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "first_subject": st.just("pdsno.zone-a.x.y"),
         "detail": texts.map(lambda text: text or ""),
         "count": st.sampled_from([1, 9]),
+    },
+    "seal.made": {
+        **_HEAD,
+        "frontier": _some(public_keys),
+        "previous_size": sizes,
+        "proof": _some(public_keys),
+        "signature": st.just("A" * 86),
+        "next_within_s": st.sampled_from([0.5, 60.0]),
+    },
+    "seal.witnessed": {
+        **_HEAD,
+        "sealed": st.sampled_from(["zone-a", "zone-b"]),
+        "seal_seq": sizes,
+        "previous_size": sizes,
+        "witnessed_at_s": st.just(1_764_000_000),
+        "signature": st.just("A" * 86),
+    },
+    "seal.refused": {
+        "sealed": st.just("zone-a"),
+        "size": sizes,
+        "root": st.none() | public_keys,
+        "reason": st.sampled_from(["GAP", "SHRUNK"]),
+        "detail": st.just(""),
     },
     "controller.silenced": {
         "controller_id": controllers,
