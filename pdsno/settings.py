@@ -131,6 +131,13 @@ class TlsSettings(_Section):
         return self
 
 
+class AuditSettings(_Section):
+    """How often a scope is sealed (docs/audit.md): whichever comes first."""
+
+    seal_events: int = Field(1000, ge=1)
+    seal_s: float = Field(60.0, gt=0, le=86400)  # also when nothing happened
+
+
 class Settings(_Section):
     """The whole of pdsno.toml."""
 
@@ -148,6 +155,7 @@ class Settings(_Section):
     local: tuple[LocalSettings, ...] = ()
     sweep: SweepSettings = SweepSettings()
     membership: MembershipSettings = MembershipSettings()
+    audit: AuditSettings = AuditSettings()
     snmp: tuple[SnmpSettings, ...] = ()
     access: tuple[AccessSettings, ...] = ()
 

@@ -4,7 +4,7 @@ nats-py makes a task's turn, a message object and a dictionary of headers of eve
 most of what reading a log costs. This parser stands in for its own: what comes for a subscription
 with a taker is cut out of the bytes and handed over in lists, in order; everything else goes to
 nats-py as it came. It rests on two names of nats-py that are not public, `Parser` and
-`Client._ps`; so its version is pinned, and tests/integration/log/test_intake.py holds it to this.
+`Client._ps`; so its version is pinned, and tests/unit/streams/test_intake.py holds it to this.
 """
 
 import re
@@ -15,8 +15,9 @@ from nats.aio.client import Client
 from nats.errors import ProtocolError
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
-_BARE = re.compile(rb"MSG (\S+) (\d+) (?:(\S+) )?(\d+)\r\n")
-_HEADED = re.compile(rb"HMSG (\S+) (\d+) (?:(\S+) )?(\d+) (\d+)\r\n")
+# the server writes two spaces where a reply might stand, in what it says for itself ($SYS)
+_BARE = re.compile(rb"MSG +(\S+) +(\d+) +(?:(\S+) +)?(\d+)\r\n")
+_HEADED = re.compile(rb"HMSG +(\S+) +(\d+) +(?:(\S+) +)?(\d+) +(\d+)\r\n")
 
 
 class Arrival(NamedTuple):

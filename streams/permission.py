@@ -57,7 +57,16 @@ def template(role: str, scope: str) -> dict[str, Any]:
             answers = _answers(1)
         case "regional":
             # sightings stay with their local controller: they are not the region's to make
-            nouns = ("controller", "device", "anomaly", "refusal", "sweep", "join", "security")
+            nouns = (
+                "controller",
+                "device",
+                "anomaly",
+                "refusal",
+                "sweep",
+                "join",
+                "security",
+                "seal",
+            )
             publish += [f"pdsno.{scope}.{noun}.>" for noun in nouns]
             publish += [f"pdsno-beat.{scope}.{_NAME}", f"{PARKED_SUBJECT}.>"]
             publish += [f"pdsno-renew.{scope}.{role}.{_NAME}"]

@@ -14,7 +14,8 @@ The reader asks it about every event, in the order of the log, and tells it what
  * the global controller admits, renews and revokes anybody whose name reaches the scope, a regional
    one the local ones of its region, there, and a person revokes any (ROLE_NOT_ALLOWED,
    SCOPE_NOT_ALLOWED); under the role of the name, with a key of its own that is no older one
-   (MALFORMED_DATA).
+   (MALFORMED_DATA);
+ * a controller seals its own scope, and says there what it witnessed (SCOPE_NOT_ALLOWED).
 
 Time is the log's own: the same log gives the same answers on every reading.
 """
@@ -33,6 +34,7 @@ from streams.catalogue.controller import (
     RootRotated,
 )
 from streams.catalogue.join import JoinInvited
+from streams.catalogue.seal import SealMade, SealRefused, SealWitnessed
 from streams.event import Event
 from streams.keys import KeyId, decode
 from streams.name import GLOBAL, ControllerName, parse_controller
@@ -97,6 +99,16 @@ class Standing:
             return _public_key(one.previous_public_key)
         return _public_key(one.public_key)
 
+    def public_keys(self, scope: str, source: str) -> list[Ed25519PublicKey]:
+        """Return every public key with which a controller may have signed by now, or before."""
+        if parse_controller(source).role == "global":
+            roots = [_public_key(root.public_key) for root in self._roots.get(scope, [])]
+            return [*self._pinned.values(), *roots]
+        one = self._admitted.get((scope, source))
+        if one is None:
+            return []
+        return [_public_key(k) for k in (one.public_key, one.previous_public_key) if k is not None]
+
     def check(self, scope: str, source: str, key_id: str, at: datetime) -> None:
         """Refuse who may not speak in this scope at this moment of the log."""
         if parse_controller(source).role == "global":
@@ -149,6 +161,8 @@ class Standing:
                 self._rotate(scope, event)
             case JoinInvited():
                 _check_invited(scope, event, source)
+            case SealMade() | SealWitnessed() | SealRefused():
+                _check_seal(scope, event, source)
             case _:
                 pass
 
@@ -241,6 +255,16 @@ def reaches(name: ControllerName, scope: str) -> bool:
             return name.scope != GLOBAL and scope in {name.scope, GLOBAL}
         case "local":
             return name.scope == scope != GLOBAL
+
+
+def _check_seal(scope: str, event: SealMade | SealWitnessed | SealRefused, source: str) -> None:
+    if parse_controller(source).scope != scope:
+        raise RefusedError("SCOPE_NOT_ALLOWED", f"{source} neither seals nor witnesses in {scope}")
+    if isinstance(event, SealRefused):
+        return
+    about = scope if isinstance(event, SealMade) else event.sealed
+    if event.origin.rpartition("/")[2] != about:
+        raise RefusedError("MALFORMED_DATA", f"origin: not that of {about}")
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""A small hierarchy as it stands in a log: the root let in a regional controller, it a local one."""
+"""A small hierarchy as it stands in a log: the root let in a region, and that a local one."""
 
 import hashlib
 from dataclasses import replace

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from governed import FIELDS as GOVERNED
 from hypothesis import strategies as st
 
 import streams.catalogue  # noqa: F401  # fills the registry
@@ -47,6 +48,12 @@ _CERTIFICATE = {
     "key_id": st.sampled_from(["k1", "k2"]),
     "server_user": st.none() | server_users,
     "valid_until": st.sampled_from([NOON, LATER]),
+}
+sizes = st.sampled_from([1, 7, 2**53])
+_HEAD = {
+    "origin": st.just("pdsno-log/0123456789abcdef/zone-a"),
+    "size": sizes,
+    "root": public_keys,
 }
 _BY_DEVICE = {"device_id": devices}
 _OF_SWEEP = {"controller_id": controllers, "sweep_id": sweeps}
@@ -136,6 +143,29 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "detail": texts.map(lambda text: text or ""),
         "count": st.sampled_from([1, 9]),
     },
+    "seal.made": {
+        **_HEAD,
+        "frontier": _some(public_keys),
+        "previous_size": sizes,
+        "proof": _some(public_keys),
+        "signature": st.just("A" * 86),
+        "next_within_s": st.sampled_from([0.5, 60.0]),
+    },
+    "seal.witnessed": {
+        **_HEAD,
+        "sealed": st.sampled_from(["zone-a", "zone-b"]),
+        "seal_seq": sizes,
+        "previous_size": sizes,
+        "witnessed_at_s": st.just(1_764_000_000),
+        "signature": st.just("A" * 86),
+    },
+    "seal.refused": {
+        "sealed": st.just("zone-a"),
+        "size": sizes,
+        "root": st.none() | public_keys,
+        "reason": st.sampled_from(["GAP", "SHRUNK"]),
+        "detail": st.just(""),
+    },
     "controller.silenced": {
         "controller_id": controllers,
         "last_heard_at": st.sampled_from([None, NOON]),
@@ -211,6 +241,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "detail": st.just(""),
         "address": st.none() | addresses,
     },
+    **GOVERNED,
 }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+from governed_oracle import EVOLVE as GOVERNED
+
 from streams.reader import Accepted, Rejected, Verdict
 
 Row = dict[str, Any]
@@ -202,6 +204,27 @@ def _alarm(rows: Rows, one: Accepted) -> None:
         )
 
 
+def _seal(rows: Rows, one: Accepted) -> None:
+    if one.event.declared.name == "seal.made":
+        fields = ("size", "root", "origin", "previous_size", "frontier", "proof", "signature")
+        rows[one.recorded.scope, one.recorded.seq] = {
+            **{name: one.data[name] for name in fields},
+            "next_within_s": one.data["next_within_s"],
+            "source": one.source,
+            "made_at": _at(one),
+        }
+
+
+def _witness(rows: Rows, one: Accepted) -> None:
+    if one.event.declared.name == "seal.witnessed":
+        rows[one.recorded.scope, one.data["sealed"]] = {
+            **{name: one.data[name] for name in ("size", "root", "seal_seq")},
+            "source": one.source,
+            "witnessed_at": _at(one),
+            "seq": one.recorded.seq,
+        }
+
+
 def _root(rows: Rows, one: Accepted) -> None:
     if one.event.declared.name == "root.rotated":
         data = one.data
@@ -373,6 +396,9 @@ EVOLVE: dict[str, Callable[[Rows, Accepted], None]] = {
     "interface": _interface,
     "invitation": _invitation,
     "root": _root,
+    "seal": _seal,
     "sighting": _sighting,
     "sweep": _sweep,
+    "witness": _witness,
+    **GOVERNED,
 }
