@@ -28,8 +28,18 @@ CREATE TABLE IF NOT EXISTS device (
     seq           UBIGINT NOT NULL
 );
 
+-- MATERIALIZED: joined before the table is, whatever DuckDB guesses of its size.
+
 -- name: fold device.sighted
 MERGE INTO device USING (
+    WITH last AS MATERIALIZED ( -- of several
+        SELECT batch.*, owner, first_at, first_seq -- of several
+        FROM batch JOIN ( -- of several
+            SELECT max(seq) AS seq, arg_min(controller_id, seq) AS owner, -- of several
+                   arg_min(recorded_at, seq) AS first_at, min(seq) AS first_seq -- of several
+            FROM batch WHERE type = 'device.sighted' GROUP BY scope, device_id -- of several
+        ) USING (seq) -- of several
+    ) -- of several
     SELECT scope, device_id, recorded_at, seq,
            data->>'sys_name' AS sys_name, data->>'sys_descr' AS sys_descr,
            data->>'sys_object_id' AS sys_object_id, data->>'sys_location' AS sys_location,
@@ -37,16 +47,9 @@ MERGE INTO device USING (
            data->>'vendor' AS vendor, data->>'credential' AS credential,
            data->>'$.seen_by[*]' AS seen_by, data->>'$.addresses[*].address' AS addresses,
            owner AS controller_id, first_at, first_seq
-    FROM (
-        SELECT batch.*, owner, first_at, first_seq -- of several
-        FROM batch JOIN ( -- of several
-            SELECT scope, max(seq) AS seq, arg_min(controller_id, seq) AS owner, -- of several
-                   arg_min(recorded_at, seq) AS first_at, min(seq) AS first_seq -- of several
-            FROM batch WHERE type = 'device.sighted' GROUP BY scope, device_id -- of several
-        ) USING (scope, seq) -- of several
-        -- of one: SELECT *, controller_id AS owner, recorded_at AS first_at, seq AS first_seq
-        -- of one: FROM batch WHERE type = 'device.sighted'
-    )
+    FROM last -- of several
+    -- of one: FROM (SELECT *, controller_id AS owner, recorded_at AS first_at, seq AS first_seq
+    -- of one:       FROM batch WHERE type = 'device.sighted')
 ) b
 ON device.scope = b.scope AND device.device_id = b.device_id
 WHEN MATCHED THEN UPDATE SET
