@@ -5,4 +5,4 @@ import pytest
 
 TESTS = Path(__file__).parents[2]
 sys.path[:0] = [str(TESTS / "integration" / "network"), str(TESTS / "unit" / "streams")]
-pytest.register_assert_rewrite("trust_network", "running_network")
+pytest.register_assert_rewrite("trust_network")
