@@ -5,7 +5,7 @@ import contextlib
 import json
 
 import pytest
-from server_network import SCOPES, connected, connection_of, heads, issue, signing_seed
+from server_network import SCOPES, connected, connection_of, eventually, heads, issue, signing_seed
 
 from pdsno.ceremony import create
 from streams.connection import Connection, RefusedError
@@ -231,9 +231,13 @@ async def test_a_newcomer_has_few_subscriptions(network):
         await connection.client.flush()
         for n in range(3, 6):
             await connection.client.subscribe(f"{inbox}.{n}")
+        client = connection.client
         with contextlib.suppress(Exception):
-            await connection.client.flush(timeout=1)
-        assert not connection.client.is_connected
+            await client.flush(timeout=1)
+        # the server answers before it hangs up, and the client may be back by the next look
+        await eventually(
+            lambda: not client.is_connected or client.stats["reconnects"], "it is put out"
+        )
 
 
 NOUNS = {
