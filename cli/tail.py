@@ -121,9 +121,11 @@ async def _coming(
                 raise found
             yield found
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        left = set(tasks)
+        while left:  # Python 3.11's wait_for loses a cancellation that meets its answer
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=1)
 
 
 def _write(rows: list[dict[str, Any]], listing: Listing) -> None:
