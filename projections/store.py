@@ -83,7 +83,7 @@ class _Statements:
     def __init__(self) -> None:
         self.first, self.more, self.one = _parsed(FIRST), _parsed(MORE), _parsed(ONE)
         self.folds = [
-            (fold, _parsed(fold.sql), _parsed(fold.alone))
+            (fold, fold.sql and _parsed(fold.sql), fold.alone and _parsed(fold.alone))
             for table in tables()
             for fold in table.folds
         ]
@@ -351,8 +351,9 @@ class Store:
             arriving = statements.more if place else statements.first
             connection.execute(statements.one if alone else arriving, part)
         for fold, several, one in statements.folds:
-            if fold.wants(batch.types):
-                connection.execute(one if alone else several)
+            statement = one if alone else several
+            if statement and fold.wants(batch.types):
+                connection.execute(statement)
 
 
 def is_broken(error: duckdb.Error) -> bool:
