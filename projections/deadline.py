@@ -38,10 +38,13 @@ class Deadlines:
     def _run(self) -> None:
         with self._changed:
             while True:
-                now = time.monotonic()
-                for one, (at, expire) in list(self._set.items()):
-                    if at <= now:
-                        del self._set[one]
-                        expire()
-                self._wakes_at = min((at for at, _ in self._set.values()), default=now + 60.0)
-                self._changed.wait(self._wakes_at - now)
+                self._wakes_at = self._expire(time.monotonic())
+                self._changed.wait(max(0.0, self._wakes_at - time.monotonic()))
+
+    def _expire(self, now: float) -> float:
+        """Call what is due, and tell when the next is."""
+        for one, (at, expire) in list(self._set.items()):
+            if at <= now:
+                del self._set[one]
+                expire()
+        return min((at for at, _ in self._set.values()), default=now + 60.0)

@@ -17,24 +17,19 @@ CREATE TABLE IF NOT EXISTS address (
 -- without it.
 
 -- name: fold device.sighted (of one)
-DELETE FROM address USING (
-    SELECT scope, controller_id, device_id, data->>'$.addresses[*].address' AS claimed
-    FROM batch WHERE type = 'device.sighted'
-) b
-WHERE address.scope = b.scope
-  AND ((address.controller_id = b.controller_id AND address.device_id = b.device_id)
-       OR list_contains(b.claimed, address.address));
+DELETE FROM address
+WHERE scope = $scope
+  AND ((controller_id = $controller_id AND device_id = $device_id)
+       OR list_contains(CAST($data AS JSON)->>'$.addresses[*].address', address));
 
 -- name: fold device.sighted (of one)
 INSERT INTO address BY NAME
-SELECT scope, address, device_id, mac, controller_id, recorded_at AS sighted_at, seq
+SELECT $scope AS scope, address, $device_id AS device_id, mac, $controller_id AS controller_id,
+       CAST($recorded_at AS TIMESTAMP) AS sighted_at, CAST($seq AS UBIGINT) AS seq
 FROM (
-    SELECT *, unnest(listed, recursive := true), generate_subscripts(listed, 1) AS place
-    FROM (
-        SELECT scope, controller_id, device_id, recorded_at, seq, json_transform(
-                   data->'addresses', '[{"address":"VARCHAR","mac":"VARCHAR"}]') AS listed
-        FROM batch WHERE type = 'device.sighted'
-    )
+    SELECT unnest(listed, recursive := true), generate_subscripts(listed, 1) AS place
+    FROM (SELECT json_transform(CAST($data AS JSON)->'addresses',
+                                '[{"address":"VARCHAR","mac":"VARCHAR"}]') AS listed)
 )
 QUALIFY row_number() OVER (PARTITION BY address ORDER BY place DESC) = 1;
 
