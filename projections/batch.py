@@ -33,6 +33,12 @@ FROM (
 _LINES = "SELECT unnest(string_split(?, chr(10))) AS head, unnest(string_split(?, chr(10))) AS data"
 _LINE = "SELECT CAST(? AS VARCHAR) AS head, CAST(? AS VARCHAR) AS data"
 ONE = f"CREATE OR REPLACE TEMP TABLE batch AS {_ROWS}{_LINE}))"
+_COLUMNS = (
+    "scope", "seq", "recorded_at", "time", "id", "type", "source", "subject", "cause",
+    "correlation", "basis", "data", "controller_id", "device_id",
+)  # fmt: skip
+_SET = ", ".join(f"{name} = ${name}" for name in _COLUMNS)
+OTHER = f"UPDATE batch SET {_SET}"  # noqa: S608  # our own names; where `batch` is one row already
 FIRST = f"CREATE OR REPLACE TEMP TABLE batch AS {_ROWS}{_LINES}))"
 MORE = f"INSERT INTO batch {_ROWS}{_LINES}))"
 Row = tuple[Any, ...]
@@ -54,6 +60,13 @@ class Batch:
 
     def __len__(self) -> int:
         return self.accepted + len(self.rejected) + self.unverifiable
+
+    def columns(self) -> dict[str, Any]:
+        """Give the columns of the one accepted event there is."""
+        ((head, data),) = self.parts
+        values = orjson.loads(head)
+        values[10] = orjson.dumps(values[10]).decode() if values[10] else None
+        return dict(zip(_COLUMNS, [*values[:11], data, *values[11:]], strict=True))
 
     @property
     def size(self) -> int:

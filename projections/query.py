@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from projections.deadline import Deadlines
 from projections.errors import NibError, QueryError
 from projections.store import Rows, Store, is_broken
 from streams.clock import to_wire
@@ -20,6 +21,7 @@ TIMEOUT_S = 30.0
 ROWS_MAX = 1_000_000
 VALUE_MAX = 256 * 1024  # characters of one value: an event has no more bytes, so no column has
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # what JSON readers take as a number
+_DEADLINES = Deadlines()
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
@@ -55,14 +57,12 @@ def run(
             expired.set()
             cursor.interrupt()
 
-        clock = threading.Timer(timeout_s, expire)
-        clock.daemon = True
-        clock.start()
         try:
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            cursor.execute(sql, list(parameters))
-            columns = [column[0] for column in cursor.description or []]
-            rows = cursor.fetchmany(rows_max + 1)
+            with _DEADLINES.within(timeout_s, expire):
+                cursor.execute("BEGIN TRANSACTION READ ONLY")
+                cursor.execute(sql, list(parameters))
+                columns = [column[0] for column in cursor.description or []]
+                rows = cursor.fetchmany(rows_max + 1)
         except duckdb.InterruptException as error:
             if not expired.is_set():
                 raise NibError("the NIB was closed under the query", hint="ask again") from error
@@ -77,8 +77,6 @@ def run(
             if is_broken(error):
                 raise
             raise QueryError(_first_line(error)) from error
-        finally:
-            clock.cancel()
     if len(rows) > rows_max:
         raise QueryError(f"the answer has more than {rows_max:,} rows", hint="add a LIMIT")
     found = [tuple(plain(value) for value in row) for row in rows]

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import structlog
 
-from projections.batch import FIRST, MORE, ONE, Batch, Row
+from projections.batch import FIRST, MORE, ONE, OTHER, Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
 from projections.table import fingerprint, tables
 from projections.verifier import Restored
@@ -81,12 +81,12 @@ class _Statements:
     """What every batch runs, parsed once: parsing takes a third of a small fold's time."""
 
     def __init__(self) -> None:
-        self.first, self.more, self.one = _parsed(FIRST), _parsed(MORE), _parsed(ONE)
-        self.folds = [
-            (fold, _parsed(fold.sql), _parsed(fold.alone))
-            for table in tables()
-            for fold in table.folds
-        ]
+        self.first, self.more = _parsed(FIRST), _parsed(MORE)
+        self.one, self.other = _parsed(ONE), _parsed(OTHER)
+        folds = [fold for table in tables() for fold in table.folds]
+        self.several = [(fold, _parsed(fold.sql)) for fold in folds if fold.sql]
+        alone = [(fold, _parsed(fold.alone)) for fold in folds if fold.alone]
+        self.alone = [(fold, one, sorted(one.named_parameters)) for fold, one in alone]
 
 
 def _parsed(sql: str) -> duckdb.Statement:
@@ -114,6 +114,7 @@ class Store:
         self._read = threading.Condition()
         self._statements = _Statements()
         self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
+        self._one_at_hand = False  # `batch` has one row, which the next event alone overwrites
         self._connection = self._open()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -187,6 +188,7 @@ class Store:
             if self.path is not None:
                 self._remove_files()
             self._folded.clear()
+            self._one_at_hand = False
             self._connection = self._open()
 
     def close(self) -> None:
@@ -340,19 +342,33 @@ class Store:
                 connection.commit()
                 self._folded[batch.scope] = batch.seq
             except BaseException:
+                self._one_at_hand = False
                 with contextlib.suppress(duckdb.Error):
                     connection.rollback()
                 raise
 
     def _fold(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+        if batch.accepted == 1:
+            self._fold_one(connection, batch)
+            return
+        self._one_at_hand = False
         statements = self._statements
-        alone = batch.accepted == 1
         for place, part in enumerate(batch.parts):
-            arriving = statements.more if place else statements.first
-            connection.execute(statements.one if alone else arriving, part)
-        for fold, several, one in statements.folds:
+            connection.execute(statements.more if place else statements.first, part)
+        for fold, statement in statements.several:
             if fold.wants(batch.types):
-                connection.execute(one if alone else several)
+                connection.execute(statement)
+
+    def _fold_one(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+        statements, columns = self._statements, batch.columns()
+        if self._one_at_hand:
+            connection.execute(statements.other, columns)
+        else:
+            connection.execute(statements.one, batch.parts[0])
+            self._one_at_hand = True
+        for fold, statement, names in statements.alone:
+            if fold.wants(batch.types):
+                connection.execute(statement, {name: columns[name] for name in names} or None)
 
 
 def is_broken(error: duckdb.Error) -> bool:

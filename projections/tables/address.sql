@@ -16,17 +16,33 @@ CREATE TABLE IF NOT EXISTS address (
 -- The last sighting of an address wins; it is gone when the same controller sees the same device
 -- without it.
 
--- name: fold device.sighted
+-- name: fold device.sighted (of one)
+DELETE FROM address
+WHERE scope = $scope
+  AND ((controller_id = $controller_id AND device_id = $device_id)
+       OR list_contains(CAST($data AS JSON)->>'$.addresses[*].address', address));
+
+-- name: fold device.sighted (of one)
+INSERT INTO address BY NAME
+SELECT $scope AS scope, address, $device_id AS device_id, mac, $controller_id AS controller_id,
+       CAST($recorded_at AS TIMESTAMP) AS sighted_at, CAST($seq AS UBIGINT) AS seq
+FROM (
+    SELECT unnest(listed, recursive := true), generate_subscripts(listed, 1) AS place
+    FROM (SELECT json_transform(CAST($data AS JSON)->'addresses',
+                                '[{"address":"VARCHAR","mac":"VARCHAR"}]') AS listed)
+)
+QUALIFY row_number() OVER (PARTITION BY address ORDER BY place DESC) = 1;
+
+-- name: fold device.sighted (of several)
 DELETE FROM address USING batch b
 WHERE b.type = 'device.sighted' AND address.scope = b.scope
   AND address.controller_id = b.controller_id AND address.device_id = b.device_id;
 
--- name: fold device.sighted
+-- name: fold device.sighted (of several)
 MERGE INTO address USING (
     WITH sighted AS (
         SELECT scope, controller_id, device_id, recorded_at, seq,
-               seq = max(seq) OVER (PARTITION BY scope, controller_id, device_id) AS stands, -- of several
-               -- of one: true AS stands,
+               seq = max(seq) OVER (PARTITION BY scope, controller_id, device_id) AS stands,
                json_transform(data->'addresses', '[{"address":"VARCHAR","mac":"VARCHAR"}]') AS listed
         FROM batch WHERE type = 'device.sighted'
     ), claim AS (

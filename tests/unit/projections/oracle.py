@@ -302,7 +302,7 @@ def _identity(rows: Rows, one: Accepted) -> None:
     if one.event.declared.name == "device.sighted":
         for claim in one.data["identities"]:
             key = (one.recorded.scope, claim["kind"], claim["value"], one.data["device_id"])
-            rows[key] = {"seq": one.recorded.seq}
+            rows.setdefault(key, {"seq": one.recorded.seq})
 
 
 def _interface(rows: Rows, one: Accepted) -> None:
