@@ -15,6 +15,7 @@ from pdsno.audit.finding import Finding, Kind
 from pdsno.audit.head import Seal
 from pdsno.audit.leaf import hash_of
 from pdsno.audit.merkle import Frontier
+from pdsno.audit.note import Head
 from streams.log import Recorded
 
 SHIFT_MAX = 4  # events dropped or inserted at one place that are told apart from a rewriting
@@ -51,6 +52,7 @@ class History:
         self._records: dict[int, Recorded] = {}
         self._suspect: _Suspect | None = None
         self._spots: list[tuple[int, str]] = []
+        self._doubted: list[Claim] = []  # heads of others that the log, as it is, does not have
         self._before: Seal | None = None
 
     def take(self, record: Recorded, spot: str | None) -> None:
@@ -69,6 +71,7 @@ class History:
         while self._bounds_left() and self.head >= self._bound() + self._shift:
             self._compare(self._bound())
         self._resolve(None)
+        self._contradictions(None, ())
         beyond = self._bounds[self._next :]
         return [one for size in beyond for one in self._claims[size]]
 
@@ -91,12 +94,11 @@ class History:
         seals = [one for one in claims if one.seal is not None]
         if not seals:
             if tree is not None:
-                self._against(claims, tree.root(), size)
-                self._tree, self._place = tree, size
+                self._doubted += [one for one in claims if one.root != tree.root()]
             return
         seal = seals[0].seal
         assert seal is not None, "they are those that have one"
-        self._against(claims, seal.head.root, size)
+        self._contradictions(seal, claims)
         if tree is None or tree.root() != seal.head.root:
             tree = self._mismatch(seal, records)
         else:
@@ -159,16 +161,26 @@ class History:
         what = "not what was sealed" if shift == 0 else "not what was sealed, in place or number"
         self._found("CHANGED", low, high, f"{what}, says {place}{spots}")
 
-    def _against(self, claims: Sequence[Claim], root: bytes, size: int) -> None:
-        """See who signed another root of the same size."""
-        for one in claims:
-            if one.root != root:
-                self._found(
-                    "SPLIT_VIEW",
-                    size,
-                    size,
-                    f"{one.by} ({one.place}) signed another history of the first {size} events",
-                )
+    def _contradictions(self, seal: Seal | None, claims: Sequence[Claim]) -> None:
+        """Say who signed another root than the seal of this size, or than what it grew out of.
+
+        A witness whose head the next seal grew out of is right: it is the log that is not.
+        """
+        origin = seal.head.origin if seal else ""
+        wrong = [one for one in claims if seal is None or one.root != seal.head.root]
+        wrong += [
+            one
+            for one in self._doubted
+            if seal is None or not seal.grew_out_of(Head(origin, one.size, one.root))
+        ]
+        self._doubted = []
+        for one in wrong:
+            self._found(
+                "SPLIT_VIEW",
+                min(self._place + 1, one.size),
+                one.size,
+                f"{one.by} ({one.place}) signed another history of the first {one.size} events",
+            )
 
     def _between(self, after: int, until: int, shift: int) -> list[Recorded | None]:
         """Return the records that were after one size and up to another, by what they were."""
