@@ -95,7 +95,7 @@ def checkpoint(
     root_key: RootKey = None,
     log: option.LogFile = None,
 ) -> None:
-    """Print the last sealed head as a signed note, with its witnesses: keep it elsewhere.
+    """Print the last witnessed head as a signed note: keep it elsewhere.
 
     Example: pdsno audit checkpoint zone-a > zone-a.note
     """

@@ -42,12 +42,16 @@ async def prove(log: Log, scopes: Sequence[str], keyring: Keyring, scope: str, s
 
 
 async def checkpoint(log: Log, scopes: Sequence[str], keyring: Keyring, scope: str) -> str:
-    """Write the last sealed head of a scope as a signed note; AuditError when there is none."""
+    """Write a scope's last head that was witnessed, else sealed, as a signed note.
+
+    AuditError when there is none.
+    """
     words = {name: await words_of(log, name, keyring) for name in scopes}
     chain = counted([sealed(one) for one in words[scope].seals])
     if not chain:
         raise AuditError(f"{scope} is not sealed", hint="seals come by themselves; try again later")
-    return note.write(chain[-1].head, lines(words, scope, chain[-1]))
+    last = next((one for one in reversed(chain) if who_saw(words, scope, one)), chain[-1])
+    return note.write(last.head, lines(words, scope, last))
 
 
 async def _path(

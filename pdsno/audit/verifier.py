@@ -80,8 +80,10 @@ async def verify(
     now = at or max((one.last_at for one in summaries if one.last_at), default=None)
     for scope, head in missing:
         chain = counted(claims.seals(scope))
-        found += _cut(scope, head, beyond[scope], chain, now, mirror=mirror)
-        found += _overdue(scope, head, chain, now)
+        cut = _cut(scope, head, beyond[scope], chain, now, mirror=mirror)
+        behind = any(one.kind == "LAGGING" for one in cut)  # so is its last seal
+        found += cut
+        found += [] if behind else _overdue(scope, head, chain, now)
     return Audit(summaries, found, claims)
 
 
