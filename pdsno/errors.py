@@ -11,7 +11,8 @@ PdsnoError (streams.errors)
 ├── DoctorError         13   pdsno doctor found something wrong
 ├── InviteError         14   an invitation is missing, damaged, used up or not for this
 ├── JoinError           15   a validator refused to let in or to renew, or did not answer
-└── LogUnverifiedError  16   a log holds events that no key of this home can verify
+├── LogUnverifiedError  16   a log holds events that no key of this home can verify
+└── PolicyError         17   a policy document is malformed, or would loosen what may not be
 """
 
 from streams.errors import PdsnoError
@@ -81,3 +82,9 @@ class LogUnverifiedError(PdsnoError):
     """A log holds events that no key of this home can verify; whoever holds the key can."""
 
     exit_code = 16
+
+
+class PolicyError(PdsnoError, ValueError):
+    """A policy document is malformed, or would loosen what it may not."""
+
+    exit_code = 17

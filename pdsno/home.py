@@ -20,7 +20,7 @@ run/                  pid and output of what `pdsno up` runs
 import json
 import os
 import ssl
-from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -185,9 +185,9 @@ class Home:
 
     def keyring(self, controller_id: str) -> Keyring:
         """Make the keyring of a controller: with the keys of its tier and no others."""
-        return self._keyring(lambda: self.keys_of(controller_id))
+        return self._keyring(_Held(self.folder, controller_id))
 
-    def _keyring(self, held: Callable[[], Iterable[KeyFile]]) -> Keyring:
+    def _keyring(self, held: "_Held") -> Keyring:
         return Keyring(held(), root_public_key=self.pin(), again=held)
 
     def keys_of(self, controller_id: str) -> list[KeyFile]:
@@ -204,9 +204,10 @@ class Home:
 
     def reader_keyring(self) -> Keyring:
         """Make the keyring of somebody who reads: with the strongest keys this home has."""
-        return self._keyring(self._strongest)
+        return self._keyring(_Held(self.folder))
 
-    def _strongest(self) -> list[KeyFile]:
+    def strongest(self) -> list[KeyFile]:
+        """Read the strongest keys this home has."""
         if self.holds_root():
             return self.roots()
         files = self.keys.glob("region.*.key")
@@ -270,6 +271,18 @@ class Home:
     def operator(self, scope: str) -> KeyFile:
         """Read the key that people's commands in a scope are sealed with."""
         return self.controller(self.person(scope))
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a process of a home holds, read anew each time; it may go to another process by name."""
+
+    folder: Path
+    controller_id: str | None = None  # None: whoever reads, with the strongest keys there are
+
+    def __call__(self) -> list[KeyFile]:
+        home = Home(self.folder)
+        return home.keys_of(self.controller_id) if self.controller_id else home.strongest()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -55,6 +55,11 @@ class Batch:
     def __len__(self) -> int:
         return self.accepted + len(self.rejected) + self.unverifiable
 
+    @property
+    def size(self) -> int:
+        """How many characters it takes in memory."""
+        return sum(len(heads) + len(data) for heads, data in self.parts)
+
     def add(self, verdicts: Iterable[Verdict]) -> None:
         """Take up what a reader says of the next events."""
         heads: list[bytes] = []

@@ -21,6 +21,7 @@ from streams.errors import LogUnreachableError, PdsnoError
 
 SUBJECT = "pdsno-nib.query"
 _PART_BYTES = 256 * 1024
+_ROW_BYTES = 640 * 1024  # with a part before it, less than the server's max_payload
 
 
 class Nib(Protocol):
@@ -130,8 +131,9 @@ async def serve(nib: Nib, connection: Connection, *, subject: str = SUBJECT) -> 
                         wait_for=asked.get("wait_for"),
                         timeout_s=min(float(asked.get("timeout_s", query.TIMEOUT_S)), 600.0),
                     )
+                    parts = _parts(rows)  # all of them first: an error comes instead of an answer
                     yield orjson.dumps({"columns": rows.columns})
-                    for part in _parts(rows):
+                    for part in parts:
                         yield part
                 case "status":
                     yield orjson.dumps({"answer": await nib.status()})
@@ -158,6 +160,11 @@ def _parts(rows: Rows) -> list[bytes]:
     size = 0
     for row in rows.rows:
         text = orjson.dumps(row)
+        if len(text) > _ROW_BYTES:
+            raise QueryError(
+                f"a row of the answer has {len(text):,} bytes, more than {_ROW_BYTES:,}",
+                hint="ask for fewer or shorter columns",
+            )
         if size + len(text) > _PART_BYTES and batch:
             parts.append(b"[" + b",".join(batch) + b"]")
             batch, size = [], 0

@@ -1,7 +1,8 @@
 """From log to NIB: read each scope in order, judge every event, fold batch by batch.
 
 Three stages at once, each bounded: the event loop reads, one thread judges a batch, another folds
-the one before. Deciders and queries wait here for a position ("read your own write").
+the one before. Far behind the log a process of its own judges, and batches are larger: a fold costs
+by the size of its table. Deciders and queries wait here for a position ("read your own write").
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import structlog
 from projections.batch import Batch, judge
 from projections.errors import NibError
 from projections.store import Store
+from projections.verifier import Restored, Verifier, VerifierLostError
 from streams.keys import Keyring
 from streams.log import EVERYTHING, Log, Recorded
 from streams.reader import Reader
@@ -24,6 +26,9 @@ _log = structlog.get_logger()
 _BATCH_MAX = 20_000
 _AHEAD_MAX = 40_000  # events read and not judged yet; bounds the memory
 _BYTES_MAX = 32 * 1024 * 1024  # of one batch, however large its events are
+_FAR = 20_000  # so many events behind, another process verifies them
+_DELIVERY_MAX = 4000  # events on their way to it at once
+_BULK_MAX, _BULK_BYTES_MAX = 60_000, 96 * 1024 * 1024  # of what it verified, folded at once
 _TRIES = 5
 
 
@@ -37,6 +42,7 @@ class Projector:
         self._judge = ThreadPoolExecutor(1, thread_name_prefix="judge")
         self._fold = ThreadPoolExecutor(1, thread_name_prefix="fold")
         self._moved = asyncio.Condition()
+        self._one_verifier = asyncio.Lock()  # there are other things to do on this machine
         self.position: dict[str, int] = {}
 
     async def follow(
@@ -67,11 +73,15 @@ class Projector:
 
     async def _pump(self, scope: str, subjects: Sequence[str], *, live: bool) -> None:
         """Read a scope on from its checkpoint, with a reader that knows what was folded."""
-        created, head = await self._log.created_at(scope), await self._log.head(scope)
-        after = self.store.bind(scope, created, head)
+        after, head = await self._bind(scope)
+        if head - after > _FAR:
+            try:
+                await self._catch_up(scope, after, subjects)
+            except VerifierLostError as error:
+                _log.error("verifying in this process instead", scope=scope, why=str(error))
+            after, _ = await self._bind(scope)
         reader = Reader(self._keyring)
         self.store.restore(reader, scope)
-        await self._reached(scope, after)
         source = self._log.follow if live else self._log.read
         queue = _Queue(source(scope, after=after, subjects=subjects))
         loop = asyncio.get_running_loop()
@@ -95,6 +105,44 @@ class Projector:
                 await asyncio.wait([folding])
                 folding.exception()
             await queue.close()
+
+    async def _bind(self, scope: str) -> tuple[int, int]:
+        """Tell where a scope is folded to, and where its log ends."""
+        created, head = await self._log.created_at(scope), await self._log.head(scope)
+        after = self.store.bind(scope, created, head)
+        await self._reached(scope, after)
+        return after, head
+
+    async def _catch_up(self, scope: str, after: int, subjects: Sequence[str]) -> None:
+        """Fold what the log holds now, verified by another process."""
+        known = Restored()
+        self.store.restore(known, scope)
+        loop = asyncio.get_running_loop()
+        folding: asyncio.Future[None] | None = None
+        folded, bulk = Batch(), Batch()
+        async with self._one_verifier:
+            queue = _Queue(self._log.read(scope, after=after, subjects=subjects))
+            try:
+                with Verifier(self._keyring, known) as verifier:
+                    async for batch in verifier.batches(queue.deliveries()):
+                        bulk.extend(batch)
+                        if len(bulk) < _BULK_MAX and bulk.size < _BULK_BYTES_MAX:
+                            continue
+                        if folding is not None:
+                            await self._folded(folding, folded)
+                        folded, bulk = bulk, Batch()
+                        folding = loop.run_in_executor(self._fold, self._write, folded)
+                if folding is not None:
+                    await self._folded(folding, folded)
+                if len(bulk):
+                    folded = bulk
+                    folding = loop.run_in_executor(self._fold, self._write, folded)
+                    await self._folded(folding, folded)
+            finally:
+                if folding is not None:
+                    await asyncio.wait([folding])
+                    folding.exception()
+                await queue.close()
 
     async def _folded(self, folding: asyncio.Future[None], batch: Batch) -> None:
         await asyncio.shield(folding)
@@ -174,7 +222,12 @@ class _Queue:
         """Whether nothing waits at this moment."""
         return not self._waiting
 
-    async def take(self) -> list[Recorded] | None:
+    async def deliveries(self) -> AsyncGenerator[list[Recorded], None]:
+        """Yield events as they come, in lists that are soon on their way."""
+        while (taken := await self.take(_DELIVERY_MAX)) is not None:
+            yield taken
+
+    async def take(self, most: int | None = None) -> list[Recorded] | None:
         """Wait for events and take a batch of them; None at the end."""
         while not self._waiting:
             if self._reading.done():
@@ -183,7 +236,7 @@ class _Queue:
             self._arrived.clear()
             await self._arrived.wait()
         size = count = 0
-        for one in self._waiting[:_BATCH_MAX]:
+        for one in self._waiting[: most or _BATCH_MAX]:
             size += len(one.raw)
             if size > _BYTES_MAX and count:
                 break

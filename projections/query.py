@@ -18,6 +18,7 @@ from streams.clock import to_wire
 
 TIMEOUT_S = 30.0
 ROWS_MAX = 1_000_000
+VALUE_MAX = 256 * 1024  # characters of one value: an event has no more bytes, so no column has
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # what JSON readers take as a number
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
@@ -80,7 +81,19 @@ def run(
             clock.cancel()
     if len(rows) > rows_max:
         raise QueryError(f"the answer has more than {rows_max:,} rows", hint="add a LIMIT")
-    return Rows(columns, [tuple(plain(value) for value in row) for row in rows])
+    found = [tuple(plain(value) for value in row) for row in rows]
+    _check_values(columns, found)
+    return Rows(columns, found)
+
+
+def _check_values(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    for row in rows:
+        for name, value in zip(columns, row, strict=True):
+            if isinstance(value, str) and len(value) > VALUE_MAX:
+                raise QueryError(
+                    f"a value of {name} has {len(value):,} characters, more than {VALUE_MAX:,}",
+                    hint="take a part of it: substr(…, 1, 1000)",
+                )
 
 
 def plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ import structlog
 from projections.batch import FIRST, MORE, ONE, Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
 from projections.table import fingerprint, tables
+from projections.verifier import Restored
 from streams.reader import (
     AHEAD,
     FRESH_FOR,
@@ -102,8 +103,9 @@ class Store:
             "memory_limit": memory_limit,
             "threads": str(threads),
             "preserve_insertion_order": "false",
-            # A checkpoint writes the last row group of `event` anew: about one per 120,000 events.
-            "checkpoint_threshold": "128MB",
+            # A checkpoint writes the last row group of `event` anew: not after every few events. A
+            # batch of a rebuild is larger than this, and goes to the file without the detour.
+            "checkpoint_threshold": "48MB",
             "temp_directory": f"{path}.tmp" if path else "",
             "max_temp_directory_size": "1GB",  # a query must not take the disk from the log
         }
@@ -279,7 +281,7 @@ class Store:
         self._folded[scope] = int(seq)
         return int(seq)
 
-    def restore(self, reader: Reader, scope: str | None = None) -> None:
+    def restore(self, reader: Reader | Restored, scope: str | None = None) -> None:
         """Tell a reader what an earlier one knew at the checkpoint of a scope, or of each."""
         admissions = [
             Admission(

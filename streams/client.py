@@ -10,6 +10,7 @@ What differs from nats-py 2.16, which has no option for it:
 4. Where a TLS context is given, nothing is sent before TLS is up. nats-py sends its credentials in
    the clear to whoever says that TLS is not required. Without one, nothing leaves this machine
    unless that was allowed.
+5. What comes by the thousand is taken in the short way: see streams/intake.py.
 """
 
 import base64
@@ -23,6 +24,7 @@ from nats.aio.client import Client
 
 from streams.credential_file import read_credentials
 from streams.errors import KeyFileError
+from streams.intake import Intake
 from streams.tls import is_loopback
 
 _NOT_ADMITTED = ("authorization", "authentication")
@@ -53,6 +55,8 @@ class ReturningClient(Client):
         allow_plaintext: bool = False,
     ) -> None:
         super().__init__()
+        self.intake = Intake(self)
+        self._ps = self.intake
         self._file = credentials
         self._tls = tls
         self._allow_plaintext = allow_plaintext

@@ -1,11 +1,12 @@
 """The connection to NATS: requests, and what is no event (heartbeats, queries, progress).
 
-With client.py, session.py, append.py and pull.py the only place that imports nats.
+With client.py, intake.py, session.py, append.py and pull.py the only place that imports nats.
 """
 
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ Answer = Callable[[bytes], AsyncIterator[bytes]]
 Reply = Callable[[str, bytes], Awaitable[bytes | None]]
 _INBOX = "_INBOX"
 _AT_ONCE_MAX = 64  # requests that are answered at the same time
+_OF_ONE_MAX = 4  # of them from one asker, where the subject names who asks
 
 
 class Connection(Session):
@@ -99,7 +101,9 @@ class Connection(Session):
     async def answer(self, subject: str, reply: Reply, *, queue: str = "") -> None:
         """Answer each request with what `reply(subject, payload)` gives, until cancelled.
 
-        None is silence. RefusedError when the server does not let us hear the subject.
+        None is silence, and what one asker (its subject) asks beyond a few at a time gets it too:
+        so nobody keeps the others waiting. RefusedError when the server does not let us hear the
+        subject.
         """
 
         async def one(message: Msg) -> None:
@@ -107,12 +111,20 @@ class Connection(Session):
             if said is not None:
                 await self.client.publish(message.reply, said)
 
-        await self._serve(subject, one, queue)
+        await self._serve(subject, one, queue, of_one_max=_OF_ONE_MAX)
 
-    async def _serve(self, subject: str, one: Callable[[Msg], Awaitable[None]], queue: str) -> None:
+    async def _serve(
+        self,
+        subject: str,
+        one: Callable[[Msg], Awaitable[None]],
+        queue: str,
+        *,
+        of_one_max: int = _AT_ONCE_MAX,
+    ) -> None:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         room = asyncio.Semaphore(_AT_ONCE_MAX)
         tasks: set[asyncio.Task[None]] = set()
+        asked = Counter[str]()  # by subject: what is being answered
 
         async def answered(message: Msg) -> None:
             try:
@@ -120,12 +132,16 @@ class Connection(Session):
                     await one(message)
             finally:
                 room.release()
+                asked[message.subject] -= 1
+                if not asked[message.subject]:
+                    del asked[message.subject]
 
         async def take(message: Msg) -> None:
             # who asks says where the answer goes, and what we may say is not his to use
-            if not message.reply.startswith(_INBOX):
+            if not message.reply.startswith(_INBOX) or asked[message.subject] >= of_one_max:
                 return
             await room.acquire()
+            asked[message.subject] += 1
             task = asyncio.create_task(answered(message))
             for among in (tasks, self._answering):
                 among.add(task)

@@ -84,7 +84,7 @@ def user_jwt(
     """
     if not _NAME.match(name):
         raise ValueError(f"{name!r} cannot name a user: letters, digits, _ and -, at most 200")
-    if not _is_public(user, "user"):
+    if not is_user(user):
         raise ValueError("the key to be certified is not the public nkey of a user")
     claims = {"type": "user", "version": 2, "issuer_account": account} | (permissions or {})
     if signing.public == account:
@@ -153,15 +153,15 @@ def read_claims(jwt: str) -> dict[str, Any]:
     return claims
 
 
-def _is_public(key: str, kind: str) -> bool:
-    """Tell whether a text is a public nkey: prefix, 32 bytes and CRC-16 in base32."""
+def is_user(key: str) -> bool:
+    """Tell whether a text is the public nkey of a user: prefix, 32 bytes and CRC-16 in base32."""
     try:
         raw = base64.b32decode(key + "=" * (-len(key) % 8))
     except ValueError:
         return False
     return (
         len(raw) == 35
-        and raw[0] == _PREFIXES[kind]
+        and raw[0] == _PREFIXES["user"]
         and nkeys.crc16(raw[:-2]) == int.from_bytes(raw[-2:], "little")
     )
 

@@ -36,7 +36,7 @@ class Declaration:
     subject: str  # template over the event's fields, without pdsno.<scope>
     emitters: frozenset[Role]
     authority: bool = False  # carries an Ed25519 signature as well
-    owned: bool = False  # controller_id in the data is the emitter's own
+    owner: str = ""  # the field that names the emitter, and nobody else
     instants: tuple[str, ...] = ()  # its fields that are times
     wire: str = field(init=False)  # pdsno.<name>.v<version>
     template: str = field(init=False)  # the subject as a format, and what goes into it
@@ -53,7 +53,8 @@ class Declaration:
 class Event(BaseModel):
     """One fact. Subclasses say what happened and hold its data; unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # what repeats in an event costs less to make again than to look up
+    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="none")
     declared: ClassVar[Declaration]
 
     def subject(self, scope: str) -> str:
@@ -80,8 +81,14 @@ def event(
     emitters: Iterable[Role],
     authority: bool = False,
     owned: bool = False,
+    owner: str = "",
 ) -> Callable[[type[E]], type[E]]:
-    """Declare an event class and enter it in the registry under its wire name."""
+    """Declare an event class and enter it in the registry under its wire name.
+
+    `owner` names the field in which an emitter may give no name but its own; `owned` is short for
+    `owner="controller_id"`.
+    """
+    owner = "controller_id" if owned else owner
 
     def enter(cls: type[E]) -> type[E]:
         declared = Declaration(
@@ -90,12 +97,14 @@ def event(
             subject,
             frozenset(emitters),
             authority=authority,
-            owned=owned,
+            owner=owner,
             instants=tuple(n for n, f in cls.model_fields.items() if _is_instant(f.annotation)),
         )
         strangers = set(declared.tokens) - set(cls.model_fields)
-        if strangers or (owned and "controller_id" not in cls.model_fields):
-            raise ValueError(f"{name} has no {', '.join(strangers) or 'controller_id'}")
+        if owner:
+            strangers |= {owner} - set(cls.model_fields)
+        if strangers:
+            raise ValueError(f"{name} has no {', '.join(sorted(strangers))}")
         if declared.wire in REGISTRY:
             raise ValueError(f"{declared.wire} is declared twice")
         cls.declared = declared

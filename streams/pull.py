@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import nats.errors
-from nats.aio.msg import Msg
 
 from streams import topology
 from streams.connection import Connection
 from streams.errors import LogError
+from streams.intake import Arrival
 from streams.log import Delivery, Recorded
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ class Pull:
         self._durable = durable
         self._ack_wait_s = ack_wait_s
         self._patterns = list(patterns)
-        self._buffer: list[Msg] = []
+        self._buffer: list[Arrival] = []
         self._arrived = asyncio.Event()
         self._requested = 0  # events still to come from the requests under way
         self._consumer = ""
@@ -87,26 +87,18 @@ class Pull:
         """Yield what the durable consumer hands to this worker."""
         async with contextlib.aclosing(self._messages(None)) as batches:
             async for messages in batches:
-                yield [
-                    JetStreamDelivery(
-                        _recorded(self._scope, m),
-                        _ack_parts(m.reply)[0],
-                        m.reply,
-                        self._connection,
-                    )
-                    for m in messages
-                ]
+                yield [_delivery(self._scope, one, self._connection) for one in messages]
 
-    async def _messages(self, until: int | None) -> AsyncGenerator[list[Msg], None]:
+    async def _messages(self, until: int | None) -> AsyncGenerator[list[Arrival], None]:
         client = self._connection.client
         await self._create(until)
         inbox = client.new_inbox()
         try:
-            subscription = await client.subscribe(
-                inbox, cb=self._take, pending_msgs_limit=-1, pending_bytes_limit=-1
-            )
+            subscription = await client.subscribe(inbox)
         except (nats.errors.Error, OSError) as error:
             raise LostError(f"the connection to {self._stream} was lost: {error}") from error
+        number = b"%d" % subscription._id  # noqa: SLF001  # it goes by this on the wire
+        client.intake.takers[number] = self._take
         window = 256 if self._durable else _WINDOW
         self._connection.on_reconnect.add(self._break)
         try:
@@ -119,6 +111,7 @@ class Pull:
                     yield events
         finally:
             self._connection.on_reconnect.discard(self._break)
+            del client.intake.takers[number]
             if not client.is_closed:
                 with contextlib.suppress(nats.errors.Error, OSError):
                     await subscription.unsubscribe()
@@ -132,9 +125,9 @@ class Pull:
             return
         for message in self._buffer:
             if message.reply:
-                await client.publish(message.reply, b"-NAK")
+                await client.publish(message.reply.decode(), b"-NAK")
 
-    async def _next(self) -> tuple[list[Msg], bool]:
+    async def _next(self) -> tuple[list[Arrival], bool]:
         """Wait for what comes, and tell whether nothing is left to read."""
         try:
             async with asyncio.timeout(_EXPIRES_S + 5):
@@ -211,33 +204,41 @@ class Pull:
         self._broken = True
         self._arrived.set()
 
-    async def _take(self, message: Msg) -> None:
-        self._buffer.append(message)
+    def _take(self, arrivals: list[Arrival]) -> None:
+        self._buffer += arrivals
         self._arrived.set()
 
-    def _status(self, message: Msg) -> bool:
+    def _status(self, message: Arrival) -> bool:
         """Note that a request has ended; tell whether nothing is left to read."""
-        headers = message.headers or {}
-        code = headers.get("Status", "")
+        first, *lines = message.head.decode().split("\r\n")
+        _, code, why = (first + "  ").split(" ", 2)
+        headers = dict(line.split(": ", 1) for line in lines if ": " in line)
         self._requested -= int(headers.get("Nats-Pending-Messages", 0))
-        why = headers.get("Description", "")
-        if code in {"404", "408"} or "MaxBytes" in why or why == "Batch Completed":
+        if code in {"404", "408"} or "MaxBytes" in why or why.strip() == "Batch Completed":
             return code == "404"
-        raise LostError(f"{code} {headers}")
+        raise LostError(f"{code} {why.strip()} {headers}")
 
 
-def _recorded(scope: str, message: Msg) -> Recorded:
-    _, seq, _, stamp = _ack_parts(message.reply)
+def _recorded(scope: str, one: Arrival) -> Recorded:
+    assert one.reply is not None, "the server's own words are told apart before"
+    _, seq, stamp = _ack_parts(one.reply)
     at = _EPOCH + timedelta(microseconds=stamp // 1000)
-    return Recorded(scope, seq, message.subject, at, message.data)
+    return Recorded(scope, seq, one.subject.decode(), at, one.data)
 
 
-def _ack_parts(reply: str) -> tuple[int, int, int, int]:
-    """Read (attempt, stream seq, consumer seq, time in ns) from the subject to acknowledge on.
+def _delivery(scope: str, one: Arrival, connection: Connection) -> Delivery:
+    assert one.reply is not None, "the server's own words are told apart before"
+    attempt, _, _ = _ack_parts(one.reply)
+    recorded = _recorded(scope, one)
+    return JetStreamDelivery(recorded, int(attempt), one.reply.decode(), connection)
+
+
+def _ack_parts(reply: bytes) -> tuple[bytes, int, int]:
+    """Read (attempt, stream seq, time in ns) from the subject to acknowledge on.
 
     $JS.ACK.<stream>.<consumer>.<attempt>.<seq>.<consumer seq>.<time>.<pending>, or with <domain>
     and <account hash> after ACK, and then perhaps a random token at the end.
     """
-    parts = reply.split(".")
+    parts = reply.split(b".")
     first = 4 if len(parts) == 9 else 6  # the short form has nine
-    return int(parts[first]), int(parts[first + 1]), int(parts[first + 2]), int(parts[first + 3])
+    return parts[first], int(parts[first + 1]), int(parts[first + 3])

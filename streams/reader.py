@@ -248,7 +248,7 @@ class Reader:
             raise RefusedError("WRONG_SUBJECT", str(error)) from error
         if belongs != recorded.subject:
             raise RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
-        if own and event.controller_id != source:  # type: ignore[attr-defined]  # it has one
+        if own and getattr(event, own) != source:
             raise RefusedError("NOT_OWN", f"{source} speaks for another controller")
 
     def _check_authority(
@@ -268,8 +268,8 @@ class Reader:
 
 
 @lru_cache(maxsize=4096)
-def _right(source: str, kind: type[Event], scope: str) -> bool:
-    """Refuse a type that its source does not emit here; tell whether it names its emitter."""
+def _right(source: str, kind: type[Event], scope: str) -> str:
+    """Refuse a type that its source does not emit here; give the field that must name it."""
     name, declared = parse_controller(source), kind.declared
     if name.role not in declared.emitters:
         raise RefusedError(
@@ -277,7 +277,8 @@ def _right(source: str, kind: type[Event], scope: str) -> bool:
         )
     if not reaches(name, scope):
         raise RefusedError("SCOPE_NOT_ALLOWED", f"{source} does not speak in {scope}")
-    return (declared.owned or name.role == "local") and "controller_id" in kind.model_fields
+    local = name.role == "local" and "controller_id" in kind.model_fields
+    return declared.owner or ("controller_id" if local else "")
 
 
 def _validate(wire: str, data: dict[str, Any]) -> tuple[Event, bytes]:

@@ -8,6 +8,9 @@ The reader asks it about every event, in the order of the log, and tells it what
    certificate is not over (CERTIFICATE_EXPIRED), and it seals with the key it was admitted with, or
    until `previous_until` with the one before (KEY_RETIRED for one of before, FOREIGN_KEY else);
  * an id is admitted once (ALREADY_ADMITTED); who is renewed or revoked was admitted before;
+ * a regional controller invites local ones, and everybody into the scope alone where the
+   invitation stands, under an id that fits it (ROLE_NOT_ALLOWED, SCOPE_NOT_ALLOWED,
+   MALFORMED_DATA);
  * the global controller admits, renews and revokes anybody whose name reaches the scope, a regional
    one the local ones of its region, there, and a person revokes any (ROLE_NOT_ALLOWED,
    SCOPE_NOT_ALLOWED); under the role of the name, with a key of its own that is no older one
@@ -30,6 +33,7 @@ from streams.catalogue.controller import (
     ControllerRevoked,
     RootRotated,
 )
+from streams.catalogue.join import JoinInvited
 from streams.catalogue.seal import SealMade, SealRefused, SealWitnessed
 from streams.event import Event
 from streams.keys import KeyId, decode
@@ -155,6 +159,8 @@ class Standing:
                 self._admitted[scope, event.controller_id] = replace(one, revoked=True)
             case RootRotated():
                 self._rotate(scope, event)
+            case JoinInvited():
+                _check_invited(scope, event, source)
             case SealMade() | SealWitnessed() | SealRefused():
                 _check_seal(scope, event, source)
             case _:
@@ -223,6 +229,18 @@ class Standing:
         if not reaches(about, scope):
             raise RefusedError("SCOPE_NOT_ALLOWED", f"{controller_id} has no voice in {scope}")
         return about
+
+
+def _check_invited(scope: str, event: JoinInvited, source: str) -> None:
+    """Refuse an invitation that leads out of its scope, or above who invites."""
+    if parse_controller(source).role == "regional" and event.role != "local":
+        raise RefusedError("ROLE_NOT_ALLOWED", f"{source} invites local controllers only")
+    if event.region != scope:
+        raise RefusedError("SCOPE_NOT_ALLOWED", f"an invitation into {event.region}")
+    if event.controller_id is not None:
+        name = parse_controller(event.controller_id)
+        if (name.role, name.scope) != (event.role, event.region):
+            raise RefusedError("MALFORMED_DATA", f"controller_id: no {event.role} of {scope}")
 
 
 @lru_cache(maxsize=4096)

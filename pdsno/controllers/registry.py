@@ -42,9 +42,10 @@ def invitation(store: Store, scope: str, temp_id: str) -> Invitation:
 
 
 def challenged(store: Store, scope: str, challenge_id: str) -> str | None:
-    """Tell for which temporary id a challenge was made."""
+    """Tell for which temporary id a challenge is open."""
     rows = store.query(
-        "SELECT temp_id FROM invitation WHERE scope = ? AND challenge_id = ?", [scope, challenge_id]
+        "SELECT temp_id FROM invitation WHERE scope = ? AND challenge_id = ? AND open",
+        [scope, challenge_id],
     ).rows
     return str(rows[0][0]) if rows else None
 

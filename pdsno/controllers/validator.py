@@ -24,6 +24,7 @@ from pdsno.controllers.issuer import Issuer
 from pdsno.controllers.refusals import Refusals
 from pdsno.controllers.seat import Seat
 from pdsno.membership import message
+from pdsno.membership.bundle import can_seal_to
 from pdsno.membership.deciders import join, renewal
 from pdsno.membership.message import (
     JOIN,
@@ -38,6 +39,7 @@ from pdsno.membership.message import (
 )
 from streams.catalogue.join import JoinFailed, JoinRefused
 from streams.clock import utc_now
+from streams.credential import is_user
 from streams.envelope import draft
 from streams.errors import ConflictError, PdsnoError
 from streams.event import Event, fresh_id
@@ -94,7 +96,7 @@ class Validator:
         try:
             request = REQUEST.validate_json(raw)
         except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "it"
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])[:200] or "it"
             return await self._refuse(
                 scope,
                 JoinRefused(
@@ -122,7 +124,7 @@ class Validator:
         self, scope: str, name: str, request: AskToJoin
     ) -> Challenge | Refused | message.Welcome | Failed:
         ask = join.Ask(
-            request.temp_id,
+            name,  # who asks, as the server checked it
             request.role,
             request.region,
             request.at,
@@ -132,6 +134,9 @@ class Validator:
         )
         # the server checked who asks; an invitation shown by another is none
         holds = name == request.temp_id and self._issuer.invitation_holds(scope, request)
+        if holds and (flaw := _no_key(request)):
+            refused = JoinRefused(temp_id=name, reason="MALFORMED_REQUEST", detail=flaw)
+            return await self._refuse(scope, refused)
         for _ in range(_TRIES):
             state, seq = await self._invitation(scope, request.temp_id if holds else "")
             gate = join.Gate(
@@ -167,7 +172,9 @@ class Validator:
             holds = state.public_key is not None and message.signed_by(
                 state.public_key, _challenged(state), request.signature
             )
-            proof = join.Proof(request.temp_id, request.challenge_id, request.signature, holds)
+            proof = join.Proof(
+                name, request.challenge_id, request.signature, holds, request.temp_id
+            )
             house = self._house(scope, state, owner)
             events = join.decide_proof(state, proof, house, utc_now())
             if not events:
@@ -223,6 +230,9 @@ class Validator:
         if token(controller_id) != name or not controller_id.startswith(role + "."):
             detail = f"{name} asks for {controller_id}"
             refused = JoinRefused(temp_id=name, reason="INVALID_SIGNATURE", detail=detail)
+            return await self._refuse(scope, refused)
+        if flaw := _no_key(request):
+            refused = JoinRefused(temp_id=name, reason="MALFORMED_REQUEST", detail=flaw)
             return await self._refuse(scope, refused)
         subject = f"pdsno.{scope}.controller.{name}"
         for _ in range(_TRIES):
@@ -332,6 +342,13 @@ def _challenge(state: join.Invitation) -> Challenge:
     return Challenge(
         challenge_id=state.challenge_id, nonce=state.nonce, answer_until=state.answer_until
     )
+
+
+def _no_key(request: AskToJoin | AskToRenew) -> str:
+    """Say which key of a request is none; empty when all are: an identity is given whole."""
+    if not can_seal_to(request.exchange_key):
+        return "exchange_key is malformed"
+    return "" if is_user(request.server_user) else "server_user is malformed"
 
 
 def _challenged(state: join.Invitation) -> bytes:

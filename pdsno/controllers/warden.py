@@ -42,8 +42,12 @@ class Warden:
             group.create_task(self._follow())
 
     async def _follow(self) -> None:
+        projector = self._seat.projector
+        seen: dict[str, int] = {}
         while True:
-            await self._seat.projector.moved()
+            if projector.position == seen:  # nothing came while we looked
+                await projector.moved()
+            seen = dict(projector.position)
             try:
                 await self.look()
             except PdsnoError as error:

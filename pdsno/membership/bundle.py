@@ -39,6 +39,15 @@ def seal(bundle: Bundle, exchange_key: str, about: str) -> str:
     return encode(sealed)
 
 
+def can_seal_to(exchange_key: str) -> bool:
+    """Tell whether something can be sealed to this key: not every 32 bytes are one."""
+    try:
+        _SUITE.encrypt(b"", X25519PublicKey.from_public_bytes(decode(exchange_key)), info=b"")
+    except ValueError:
+        return False
+    return True
+
+
 def open_(sealed: str, exchange_key: X25519PrivateKey, about: str) -> Bundle:
     """Open; ValueError when it was sealed to somebody else, for something else, or altered."""
     try:

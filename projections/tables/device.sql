@@ -28,24 +28,28 @@ CREATE TABLE IF NOT EXISTS device (
     seq           UBIGINT NOT NULL
 );
 
+-- MATERIALIZED: joined before the table is, whatever DuckDB guesses of its size.
+
 -- name: fold device.sighted
 MERGE INTO device USING (
+    WITH last AS MATERIALIZED ( -- of several
+        SELECT batch.*, owner, first_at, first_seq -- of several
+        FROM batch JOIN ( -- of several
+            SELECT max(seq) AS seq, arg_min(controller_id, seq) AS owner, -- of several
+                   arg_min(recorded_at, seq) AS first_at, min(seq) AS first_seq -- of several
+            FROM batch WHERE type = 'device.sighted' GROUP BY scope, device_id -- of several
+        ) USING (seq) -- of several
+    ) -- of several
     SELECT scope, device_id, recorded_at, seq,
            data->>'sys_name' AS sys_name, data->>'sys_descr' AS sys_descr,
            data->>'sys_object_id' AS sys_object_id, data->>'sys_location' AS sys_location,
            data->>'sys_contact' AS sys_contact, data->>'serial' AS serial,
            data->>'vendor' AS vendor, data->>'credential' AS credential,
            data->>'$.seen_by[*]' AS seen_by, data->>'$.addresses[*].address' AS addresses,
-           controller_id, first_at, first_seq
-    FROM (
-        SELECT scope, device_id, max(seq) AS seq, -- of several
-               arg_max(recorded_at, seq) AS recorded_at, arg_max(data, seq) AS data, -- of several
-               arg_min(controller_id, seq) AS controller_id, -- of several
-               arg_min(recorded_at, seq) AS first_at, min(seq) AS first_seq -- of several
-        -- of one: SELECT *, recorded_at AS first_at, seq AS first_seq
-        FROM batch WHERE type = 'device.sighted'
-        GROUP BY scope, device_id -- of several
-    )
+           owner AS controller_id, first_at, first_seq
+    FROM last -- of several
+    -- of one: FROM (SELECT *, controller_id AS owner, recorded_at AS first_at, seq AS first_seq
+    -- of one:       FROM batch WHERE type = 'device.sighted')
 ) b
 ON device.scope = b.scope AND device.device_id = b.device_id
 WHEN MATCHED THEN UPDATE SET

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS event (
     cause       VARCHAR,              -- the id of the event this one answers
     correlation VARCHAR,
     basis       JSON,
-    data        JSON NOT NULL
+    data        JSON NOT NULL USING COMPRESSION zstd -- half the time and size of what DuckDB would choose
 );
 
 -- name: fold *

@@ -15,8 +15,13 @@ CREATE TABLE IF NOT EXISTS identity (
 MERGE INTO identity USING (
     SELECT DISTINCT ON (scope, kind, value, device_id) * FROM (
         SELECT scope, seq, device_id, unnest(json_transform(
-                   data->'identities', '[{"kind":"VARCHAR","value":"VARCHAR"}]'), recursive := true)
-        FROM batch WHERE type = 'device.sighted'
+                   listed, '[{"kind":"VARCHAR","value":"VARCHAR"}]'), recursive := true)
+        FROM (
+            SELECT scope, device_id, data->'identities' AS listed, max(seq) AS seq -- of several
+            -- of one: SELECT scope, device_id, data->'identities' AS listed, seq
+            FROM batch WHERE type = 'device.sighted'
+            GROUP BY ALL -- of several
+        )
     )
     ORDER BY seq DESC -- of several
 ) c

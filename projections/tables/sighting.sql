@@ -16,24 +16,31 @@ CREATE TABLE IF NOT EXISTS sighting (
     seq           UBIGINT NOT NULL
 );
 
+-- The row is written anew and the one before deleted: where many change, DuckDB takes seconds to
+-- write long texts over in place.
+
 -- name: fold device.sighted
-MERGE INTO sighting USING (
-    SELECT scope, controller_id, device_id, recorded_at, seq, data,
-           min(seq) OVER (PARTITION BY scope, controller_id, device_id) AS first_seq -- of several
-           -- of one: seq AS first_seq
+INSERT INTO sighting BY NAME
+SELECT b.scope, b.controller_id, b.device_id, b.data, b.recorded_at AS seen_at, b.seq AS seen_seq,
+       0 AS missed, coalesce(s.first_seq, b.first_seq) AS first_seq, b.seq
+FROM (
+    SELECT *, min(seq) OVER (PARTITION BY scope, controller_id, device_id) AS first_seq -- of several
+    -- of one: SELECT *, seq AS first_seq
     FROM batch WHERE type = 'device.sighted'
     QUALIFY row_number() OVER ( -- of several
         PARTITION BY scope, controller_id, device_id ORDER BY seq DESC) = 1 -- of several
 ) b
-ON sighting.scope = b.scope AND sighting.controller_id = b.controller_id
-   AND sighting.device_id = b.device_id
-WHEN MATCHED THEN UPDATE SET
-    data = b.data, seen_at = b.recorded_at, seen_seq = b.seq, missed = 0, missed_seq = NULL,
-    seq = b.seq
-WHEN NOT MATCHED THEN
-    INSERT (scope, controller_id, device_id, data, seen_at, seen_seq, missed, first_seq, seq)
-    VALUES (b.scope, b.controller_id, b.device_id, b.data, b.recorded_at, b.seq, 0, b.first_seq,
-            b.seq);
+LEFT JOIN sighting s USING (scope, controller_id, device_id);
+
+-- name: fold device.sighted
+DELETE FROM sighting USING (
+    SELECT scope, controller_id, device_id, max(seq) AS seq -- of several
+    -- of one: SELECT scope, controller_id, device_id, seq
+    FROM batch WHERE type = 'device.sighted'
+    GROUP BY ALL -- of several
+) b
+WHERE sighting.scope = b.scope AND sighting.controller_id = b.controller_id
+  AND sighting.device_id = b.device_id AND sighting.seq < b.seq;
 
 -- What was covered counts from the last sighting on: one before it, in this batch, is outdated.
 

@@ -180,3 +180,32 @@ class SightingRefused(Event):
     controller_id: ControllerId
     reason: Literal["NOT_ADMITTED"]
     seq: int  # the first refused event of this minute
+
+
+@event(
+    "device.degraded",
+    version=1,
+    subject="device.{device_id}",
+    emitters={"global", "regional"},
+    authority=True,
+)
+class DeviceDegraded(Event):
+    """A rollback failed here: automation keeps off until an operator clears it (DOMAIN.md 6)."""
+
+    device_id: Token
+    change_id: Token
+    detail: str
+
+
+@event(
+    "device.cleared",
+    version=1,
+    subject="device.{device_id}",
+    emitters={"operator", "regional"},
+    authority=True,
+)
+class DeviceCleared(Event):
+    """Somebody looked at a degraded device and says what it is good for again."""
+
+    device_id: Token
+    reason: str

@@ -6,7 +6,7 @@ Rates move with the machine; the ratios are what counts.
 """
 
 import asyncio
-import resource
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -14,6 +14,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import nats
+import psutil
 from logbook import KEYRING, LC_A1, SCOPE, fill, key_of, region
 
 from projections.nib import digest
@@ -26,9 +28,10 @@ from streams.reader import Accepted, Reader
 ROUNDS = 3
 
 
-async def bare_read(connection: Connection, count: int) -> None:
-    """Read with nats-py's ordered consumer into a callback that does nothing."""
+async def bare_read(url: str, count: int) -> None:
+    """Read with nats-py's own client and ordered consumer into a callback that does nothing."""
     done, seen = asyncio.Event(), 0
+    client = await nats.connect(url)
 
     async def take(_: object) -> None:
         nonlocal seen
@@ -36,8 +39,7 @@ async def bare_read(connection: Connection, count: int) -> None:
         if seen >= count:
             done.set()
 
-    stream = connection.client.jetstream()
-    subscription = await stream.subscribe(
+    await client.jetstream().subscribe(
         f"pdsno.{SCOPE}.>",
         cb=take,
         ordered_consumer=True,
@@ -46,7 +48,7 @@ async def bare_read(connection: Connection, count: int) -> None:
     )
     async with asyncio.timeout(120):
         await done.wait()
-    await subscription.unsubscribe()
+    await client.close()
 
 
 async def log_read(log: JetStreamLog) -> None:
@@ -60,13 +62,19 @@ async def judged_read(log: JetStreamLog) -> None:
         assert all(isinstance(reader.read(one), Accepted) for one in batch)
 
 
-async def rebuild(log: JetStreamLog, path: Path) -> dict[str, str]:
-    store = Store(path)
-    projector = Projector(store, KEYRING, log)
+async def rebuild(log: JetStreamLog, path: Path) -> None:
+    """Fold the log into a new file, and close it with everything on disk."""
+    projector = Projector(Store(path), KEYRING, log)
     await projector.catch_up([SCOPE])
-    named = digest(store)
     projector.close()
-    return named
+
+
+def named(path: Path) -> str:
+    store = Store(path)
+    try:
+        return digest(store)["nib"]
+    finally:
+        store.close()
 
 
 async def median(work: Callable[[], Awaitable[object]], count: int) -> float:
@@ -79,11 +87,22 @@ async def median(work: Callable[[], Awaitable[object]], count: int) -> float:
 
 
 async def child(url: str, path: Path) -> None:
-    """Rebuild in a process of its own and print the most memory it had, in MiB."""
+    """Rebuild in a process of its own; print the most memory it and its verifier had, in MiB."""
     connection = await Connection.open(url, name="bench-child")
-    await rebuild(JetStreamLog(connection), path)
+    task = asyncio.create_task(rebuild(JetStreamLog(connection), path))
+    most: dict[str, float] = {"owner": 0, "verifier": 0, "both": 0}
+    me = psutil.Process()
+    while not task.done():
+        await asyncio.wait([task], timeout=0.05)
+        now = {"owner": me.memory_info().rss / 2**20, "verifier": 0.0}
+        for one in me.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                now["verifier"] += one.memory_info().rss / 2**20
+        now["both"] = now["owner"] + now["verifier"]
+        most = {name: max(most[name], now[name]) for name in most}
+    await task
     await connection.close()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(", ".join(f"{name} {size:.0f} MiB" for name, size in most.items()))
 
 
 async def main() -> None:
@@ -101,7 +120,7 @@ async def main() -> None:
             async def once() -> None:
                 await rebuild(log, folder / f"nib-{next(rounds)}.duckdb")
 
-            bare = await median(lambda: bare_read(connection, count), count)
+            bare = await median(lambda: bare_read(connection.url, count), count)
             print(f"{'bare ordered read':20} {bare:9,.0f}/s")
             for title, work in [
                 ("log.read", lambda: log_read(log)),
@@ -120,7 +139,9 @@ async def main() -> None:
             )
             output, _ = await process.communicate()
             size = (folder / "child.duckdb").stat().st_size / 2**20
-            print(f"peak memory of a rebuild {output.decode().strip()} MiB, file {size:.0f} MiB")
+            print(f"peak memory of a rebuild: {output.decode().strip()}; file {size:.0f} MiB")
+            made = [folder / f"nib-{n}.duckdb" for n in range(ROUNDS)]
+            assert len({named(path) for path in [*made, folder / "child.duckdb"]}) == 1
 
 
 if sys.argv[1:2] == ["--child"]:

@@ -56,10 +56,11 @@ class Ask:
 class Proof:
     """A newcomer answers a challenge."""
 
-    temp_id: str
+    temp_id: str  # who answers, as the server checked it
     challenge_id: str
     signature: str
     holds: bool  # the signature is one of the challenged key, over the challenge
+    claimed: str | None = None  # who it says it is, where that is said besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class House:
     generation: int = 1
     region_epoch: int = 1
     valid_for: timedelta = timedelta(days=90)
-    challenge_of: str | None = None  # the temporary id that the named challenge was made for
+    challenge_of: str | None = None  # the temporary id for which the named challenge is open
 
 
 initial = Invitation
@@ -210,7 +211,7 @@ def _waits(state: Invitation, at: datetime) -> bool:
 def decide_proof(state: Invitation, proof: Proof, house: House, at: datetime) -> list[Event]:
     """Answer a proof: an identity, or a refusal; either consumes the challenge."""
     owner = house.challenge_of
-    if owner is not None and owner != proof.temp_id:
+    if owner is not None and {owner} != {proof.temp_id, proof.claimed or proof.temp_id}:
         return [
             JoinRefused(
                 temp_id=owner,

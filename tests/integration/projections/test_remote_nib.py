@@ -50,6 +50,14 @@ async def test_an_answer_of_five_megabytes_comes_whole_and_in_order(nib):
     assert answer == await local.query(LARGE)
 
 
+@pytest.mark.parametrize("sql", ["SELECT repeat('x', 2000000)", "SELECT range(300000)"])
+async def test_a_row_that_no_message_holds_is_refused_at_once_and_ends_nothing(nib, sql):
+    _, remote, _ = nib
+    with pytest.raises(QueryError, match="more than"):
+        await asyncio.wait_for(remote.query(sql), 10)
+    assert (await remote.query("SELECT 1")).rows == [(1,)]
+
+
 async def test_many_who_ask_at_once_get_their_own_answers(nib):
     _, remote, _ = nib
     answers = await asyncio.gather(*(remote.query("SELECT ?", [n]) for n in range(40)))

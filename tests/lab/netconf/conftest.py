@@ -61,6 +61,7 @@ def netconfd(where, folder, *, address, target):
     folder.mkdir()
     unix = folder / "socket"
     command = (
+        *("env", "-C", folder),  # it writes a backup where it stands
         "setsid",
         "netconfd",
         "--no-startup",

@@ -102,6 +102,48 @@ def test_a_broken_driver_costs_only_the_devices_that_need_it(home):
         ours.reach("d1", "10.0.0.1", "zone-a")
 
 
+@pytest.fixture
+def key(home):
+    file = home / "id"
+    file.touch(mode=0o600)
+    return file
+
+
+@pytest.mark.parametrize("driver", ["netconf", "ssh"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"key_file": "none"}, "none cannot be read"),
+        ({"key_file": None}, "either key_file or password"),
+        ({"password": "secret://file/rw"}, "either key_file or password"),
+        ({"password": SECRET, "key_file": None}, "given by reference"),
+        ({"user": None}, "user: Field required"),
+        ({"user": ""}, "user: "),
+        ({"port": 65536}, "port: "),
+    ],
+)
+def test_a_login_is_checked_at_the_start(home, key, driver, wrong, said):
+    given = {"driver": driver, "community": None, "user": "root", "key_file": "id"}
+    given |= {"platform": "frr"} if driver == "ssh" else {}
+    assert accesses(home, section(**given)).reach("d", "10.0.0.1", "zone-a").driver == driver
+    with pytest.raises(SettingsError, match=f"access a: .*{said}") as refused:
+        accesses(home, section(**(given | wrong)))
+    assert SECRET not in repr((refused.value, refused.value.__cause__))
+
+
+def test_a_key_that_others_can_read_is_refused(home, key):
+    key.chmod(0o640)
+    login = section(driver="netconf", community=None, user="root", key_file="id")
+    with pytest.raises(SettingsError, match="id can be read by others: chmod 600"):
+        accesses(home, login)
+
+
+def test_an_unknown_platform_is_refused_at_the_start(home, key):
+    login = section(driver="ssh", community=None, user="root", key_file="id", platform="vms")
+    with pytest.raises(SettingsError, match="platform: there is no platform 'vms'"):
+        accesses(home, login)
+
+
 async def test_no_secret_is_in_a_repr_or_in_a_log(home, caplog):
     caplog.set_level(logging.DEBUG)
     v3 = section(

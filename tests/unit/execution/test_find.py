@@ -31,6 +31,11 @@ class Driver(SnmpDriver):
 """
 
 
+def test_every_driver_that_is_installed_loads():
+    assert {"netconf", "snmp", "ssh"} <= set(drivers.names())
+    assert [drivers.find(name).name for name in drivers.names()] == list(drivers.names())
+
+
 def test_another_package_adds_a_driver(package):
     package("acme_good", "acme", GOOD)
     assert drivers.find("acme").name == "acme"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from streams.catalogue.sweep import SweepRequested, SweepStarted
 from streams.envelope import Draft, Signer, take_apart
 from streams.event import REGISTRY, Event, derived_id
 from streams.keys import KeyFile, controller_file, controller_key, region_file, region_key
+from streams.name import Role
 
 HERE = Path(__file__).parent
 EVENTS = HERE / "events"
@@ -90,7 +92,10 @@ def envelopes() -> dict[str, dict[str, str]]:
 
 def example(kind: type[Event]) -> dict[str, object]:
     """Write one event as it travels, with a value in every field."""
-    made = kind.model_validate({n: _value(n, f) for n, f in kind.model_fields.items()})
+    values = {n: _value(n, f) for n, f in kind.model_fields.items()}
+    if kind.declared.owner:
+        values[kind.declared.owner] = BY[emitter(kind.declared.emitters)]
+    made = kind.model_validate(values)
     return {
         "type": kind.declared.wire,
         "subject": made.subject("zone-a"),
@@ -98,6 +103,12 @@ def example(kind: type[Event]) -> dict[str, object]:
         "authority": kind.declared.authority,
         "data": json.loads(made.model_dump_json()),
     }
+
+
+def emitter(emitters: Iterable[str]) -> Role:
+    """Choose in whose name an example is emitted."""
+    role: Role = "local" if "local" in emitters else max(emitters)
+    return role
 
 
 _NAMED = {
@@ -130,11 +141,21 @@ def _value(name: str, field: FieldInfo) -> object:
         return _NAMED[name]
     if name == "role":
         return _NAMED[name]
+    for one in field.metadata:
+        found = _of_pattern(str(getattr(one, "pattern", "")))
+        if found is not None:
+            return found
     above = [m.gt for m in field.metadata if isinstance(m, annotated_types.Gt)]
     least = [m.ge for m in field.metadata if isinstance(m, annotated_types.Ge)]
     return _of(
         name, field.annotation, least=max([1, *(int(a) + 1 for a in above), *map(int, least)])
     )
+
+
+def _of_pattern(pattern: str) -> str | None:
+    if "global|regional" in pattern:
+        return BY["local"]
+    return "ab" * 32 if "{64}" in pattern else None
 
 
 def _is_text(annotation: object) -> bool:
@@ -151,8 +172,8 @@ def _of(name: str, annotation: object, *, least: int = 1) -> object:  # noqa: PL
     if annotation is JsonValue:
         return {"a": [1, "b", None]}
     if origin is typing.Annotated:
-        controller = any("global|regional" in str(more) for more in inner[1:])
-        return BY["local"] if controller else _of(name, inner[0])
+        found = _of_pattern(str(inner[1:]))
+        return _of(name, inner[0]) if found is None else found
     if origin is typing.Literal:
         return inner[0]
     if origin in {typing.Union, types.UnionType}:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from governed import FIELDS as GOVERNED
 from hypothesis import strategies as st
 
 import streams.catalogue  # noqa: F401  # fills the registry
@@ -240,6 +241,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "detail": st.just(""),
         "address": st.none() | addresses,
     },
+    **GOVERNED,
 }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+from governed_oracle import EVOLVE as GOVERNED
+
 from streams.reader import Accepted, Rejected, Verdict
 
 Row = dict[str, Any]
@@ -398,4 +400,5 @@ EVOLVE: dict[str, Callable[[Rows, Accepted], None]] = {
     "sighting": _sighting,
     "sweep": _sweep,
     "witness": _witness,
+    **GOVERNED,
 }

@@ -164,6 +164,11 @@ def test_a_query_out_of_memory_says_so_and_the_store_goes_on_folding(store):
     assert store.checkpoints()["zone-a"].seq == head + 1
 
 
+def test_a_value_longer_than_any_event_is_refused_and_its_column_named(store):
+    with pytest.raises(QueryError, match="a value of text has 300,000 characters"):
+        query.run(store, "SELECT repeat('x', 300000) AS text")
+
+
 def test_an_answer_with_too_many_rows_is_refused(store):
     assert len(query.run(store, "FROM range(10)", rows_max=10).rows) == 10
     with pytest.raises(QueryError, match="more than 10 rows"):

@@ -1,5 +1,6 @@
 """Three properties of every table: its rules hold, no batching matters, evolve agrees."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -18,7 +19,7 @@ from streams.catalogue.sweep import SweepFinished, SweepRequested
 from streams.reader import Verdict
 
 TABLES = {table.name: table for table in tables()}
-JSON = {"basis", "data", "detail"}
+JSON = re.compile(r"^ {4}(\w+) +JSON", re.MULTILINE)
 quick = settings(max_examples=12, deadline=None)
 
 
@@ -47,8 +48,7 @@ def rows_of(store: Store, table: Table) -> oracle.Rows:
     for row in store.query("FROM " + table.name).dicts():
         key = tuple(row.pop(name) for name in table.key)
         assert key not in found, f"two rows of {table.name} have the key {key}"
-        is_json = JSON & set(row) - ({"detail"} if table.name != "anomaly" else set())
-        for name in is_json:
+        for name in JSON.findall(table.definition):
             row[name] = orjson.loads(row[name]) if row[name] is not None else None
         found[key] = row
     return found

@@ -27,9 +27,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.catalogue.anomaly import AnomalyFlagged
+from streams.catalogue.approval import ApprovalGiven
 from streams.catalogue.controller import ControllerHeard
 from streams.catalogue.device import DeviceLost, DeviceQuarantined, InterfaceSighted
+from streams.catalogue.lock import LockTaken
 from streams.catalogue.sweep import SweepRequested
+from streams.catalogue.token import TokenSpent
 from streams.envelope import Sealed, Signer, take_apart
 from streams.keys import KeyFile, Keyring, encode
 from streams.log import Recorded
@@ -722,3 +725,52 @@ def test_the_same_log_gives_the_same_verdicts_from_every_position(steps):
             ],
         )
         assert [late.read(one) for one in records[cut:]] == verdicts[cut:]
+
+
+def approval(approver: str) -> ApprovalGiven:
+    return ApprovalGiven(
+        change_id="c1",
+        author=RC_A,
+        approver=approver,
+        person="ada",
+        seq=1,
+        config_hash="a" * 64,
+        blast_hash="b" * 64,
+        expires_at=NOON,
+    )
+
+
+def test_nobody_approves_in_the_name_of_another(world):
+    reader = world.admitted_reader()
+    assert judged(world, reader, world.seal(OPERATOR, approval(OPERATOR))) == "Accepted"
+    other = OPERATOR.removesuffix("1") + "2"
+    assert judged(world, reader, world.seal(OPERATOR, approval(other))) == "NOT_OWN"
+
+
+@pytest.mark.parametrize("by", [LC_A1, RC_A, GC])
+def test_no_controller_approves_in_the_place_of_a_person(world, by):
+    assert judged(world, world.admitted_reader(), world.seal(by, approval(by))) == (
+        "ROLE_NOT_ALLOWED"
+    )
+
+
+@pytest.mark.parametrize("by", [LC_A1, OPERATOR])
+def test_a_lock_is_taken_by_those_who_decide(world, by):
+    taken = LockTaken(device_id="d1", change_id="c1", taken_by=by, expires_at=NOON)
+    assert judged(world, world.admitted_reader(), world.seal(by, taken)) == "ROLE_NOT_ALLOWED"
+
+
+def test_a_local_controller_spends_its_own_tokens_only(world):
+    def spent(controller_id: str) -> TokenSpent:
+        return TokenSpent(
+            token_id="t1",
+            controller_id=controller_id,
+            change_id="c1",
+            config_hash="a" * 64,
+            request_id="r1",
+        )
+
+    reader = world.admitted_reader()
+    assert judged(world, reader, world.seal(LC_A1, spent(LC_A1))) == "Accepted"
+    assert judged(world, reader, world.seal(LC_A1, spent(LC_A2))) == "NOT_OWN"
+    assert judged(world, reader, world.seal(RC_A, spent(LC_A1))) == "ROLE_NOT_ALLOWED"

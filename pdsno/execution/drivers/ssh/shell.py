@@ -19,6 +19,7 @@ from pdsno.execution.errors import AuthenticationError, UnreachableError
 
 _OUTPUT_MAX = 16 * 1024 * 1024  # characters; no running config is as long
 _CHUNK = 65536
+_PROMPT_MAX = 500  # characters
 _QUIET_S = 0.05
 _SCREEN = (2000, 100)  # so wide that no line is folded
 # asked for in this order, those that we know of a device first; but for any, or a device whose key
@@ -92,7 +93,7 @@ class Shell:
         """
         heard = ""
         while True:
-            found = self._prompt.search(heard[-_CHUNK:])
+            found = self._prompt.search(heard[-_PROMPT_MAX:])
             if found and found.group() in self._seen:
                 return heard, found
             try:

@@ -1,0 +1,1 @@
+"""Decisions of governed change: pure functions of history, event, facts and time."""
