@@ -9,6 +9,7 @@ try:  # loading takes half a second, and Ctrl-C may come within it
 
     from cli import (
         anomaly,
+        audit,
         controller,
         device,
         discover,
@@ -39,7 +40,7 @@ app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
 app.command()(demo)
-for noun in (device, sweep, controller, anomaly, security, log, nib):
+for noun in (device, sweep, controller, anomaly, security, log, nib, audit):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
 app.command()(doctor.doctor)

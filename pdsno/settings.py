@@ -132,7 +132,7 @@ class TlsSettings(_Section):
 
 
 class AuditSettings(_Section):
-    """How often a scope is sealed (DESIGN.md 11): whichever comes first."""
+    """How often a scope is sealed (docs/audit.md): whichever comes first."""
 
     seal_events: int = Field(1000, ge=1)
     seal_s: float = Field(60.0, gt=0, le=86400)  # also when nothing happened
@@ -155,6 +155,7 @@ class Settings(_Section):
     local: tuple[LocalSettings, ...] = ()
     sweep: SweepSettings = SweepSettings()
     membership: MembershipSettings = MembershipSettings()
+    audit: AuditSettings = AuditSettings()
     snmp: tuple[SnmpSettings, ...] = ()
     access: tuple[AccessSettings, ...] = ()
 

@@ -65,6 +65,13 @@ class Frontier:
             raise ValueError(f"leaves {wanted} are not whole subtrees of {self.size}")
         return _folded(found)
 
+    def tail(self, first: int) -> "Frontier":
+        """Return the tree over the leaves from `first` on; ValueError when that cuts a subtree."""
+        rest = Frontier(self.size - first, self.nodes[-(self.size - first).bit_count() :])
+        if _widths(self.size)[-len(rest.nodes) :] != _widths(rest.size):
+            raise ValueError(f"leaf {first} begins no whole subtree of {self.size}")
+        return rest
+
 
 def _widths(size: int) -> list[int]:
     return [1 << bit for bit in range(size.bit_length() - 1, -1, -1) if size >> bit & 1]
@@ -129,14 +136,19 @@ def consistency(first: int, second: int) -> list[Range]:
 
 
 class Hasher:
-    """Hashes some ranges of leaves, none of which overlap, while the leaves pass by in order."""
+    """Hashes some ranges of leaves, none of which overlap, while the leaves pass by in order.
 
-    def __init__(self, ranges: Sequence[Range], *, start: int = 0) -> None:
+    It begins behind a tree that holds the leaves before.
+    """
+
+    def __init__(self, ranges: Sequence[Range], before: Frontier | None = None) -> None:
+        start = before or Frontier()
         self._ranges = ranges
-        self._waiting = sorted(ranges, reverse=True)
-        self._found: dict[Range, bytes] = {}
-        self._tree = Frontier()
-        self._place = start
+        self._place = start.size
+        self._found = {one: start.range_hash(one) for one in ranges if one[1] <= start.size}
+        self._waiting = sorted((one for one in ranges if one[1] > start.size), reverse=True)
+        begun = self._waiting and self._waiting[-1][0] < start.size
+        self._tree = start.tail(self._waiting[-1][0]) if begun else Frontier()
 
     def append(self, leaf: bytes) -> None:
         """Take the hash of the next leaf."""
@@ -157,22 +169,16 @@ class Growth:
 
     def __init__(self, before: Frontier, size: int) -> None:
         self.tree = before.copy()
-        self._before = before
-        self._ranges = consistency(before.size, size)
-        later = [one for one in self._ranges if one[0] >= before.size]
-        self._later = Hasher(later, start=before.size)
+        self._hasher = Hasher(consistency(before.size, size), before)
 
     def append(self, leaf: bytes) -> None:
         """Take the hash of the next leaf."""
         self.tree.append(leaf)
-        self._later.append(leaf)
+        self._hasher.append(leaf)
 
     def proof(self) -> list[bytes]:
         """Return the proof, once all leaves have passed."""
-        new, before = iter(self._later.hashes()), self._before
-        return [
-            next(new) if one[0] >= before.size else before.range_hash(one) for one in self._ranges
-        ]
+        return self._hasher.hashes()
 
 
 def verify_inclusion(

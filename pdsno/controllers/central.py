@@ -15,6 +15,7 @@ from pdsno.controllers import facts
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.founding import Founding
 from pdsno.controllers.heartbeat import Heard, every
+from pdsno.controllers.notary import Notary
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.sentry import Sentry
@@ -66,6 +67,7 @@ class Central:
             permitted = [r for r in seat.home.settings.membership.roles if r != "local"]
             group.create_task(Validator(seat, doors, permitted=permitted).run())
             group.create_task(Warden(seat).run())
+            group.create_task(Notary(seat, self._regions).run())
             group.create_task(every(heartbeat_s / 2, self._keys))
 
     async def _keys(self) -> None:

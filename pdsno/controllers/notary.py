@@ -1,6 +1,4 @@
-"""The notary: seals its controller's scope, and witnesses the heads of others (DESIGN.md 11).
-
-No controller runs it yet: seals are made once an audit can read them.
+"""The notary: seals its controller's scope, and witnesses the heads of others (docs/audit.md).
 
 reads     the seals of its scope and of those it witnesses; when it seals, the events since
 emits     seal.made, seal.witnessed; seal.refused for what must not be sealed or witnessed
@@ -18,7 +16,6 @@ from pdsno.audit.head import Seal, counted, seal_of_row
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.seat import Seat
-from pdsno.settings import AuditSettings
 from streams.catalogue.seal import HEAD, SealRefused
 from streams.clock import utc_now
 from streams.errors import LogError
@@ -36,10 +33,10 @@ SEALS = ("seal.head", "controller.root")  # what a witness reads of the global s
 class Notary:
     """Seals one scope and witnesses others, for one controller."""
 
-    def __init__(self, seat: Seat, witnessed: Sequence[str], settings: AuditSettings) -> None:
+    def __init__(self, seat: Seat, witnessed: Sequence[str]) -> None:
         self._seat = seat
         self._witnessed = witnessed
-        self._settings = settings
+        self._settings = seat.home.settings.audit
         self._roots = [decode(one) for one in seat.home.pin().split()]
         self._origin = note.origin_of(seat.home.pin().split()[0], seat.scope)
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pdsno.controllers import facts
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.heartbeat import Heard, every, send
+from pdsno.controllers.notary import SEALS, Notary
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.sentry import Sentry
@@ -30,6 +31,7 @@ from streams.catalogue.sweep import SweepCovered, SweepFinished
 from streams.clock import utc_now
 from streams.event import Event
 from streams.log import EVERYTHING, Delivery
+from streams.name import GLOBAL
 
 SUBJECTS = ("obs.*.*", "sweep.*.*", "device.*")
 
@@ -49,7 +51,7 @@ class Regional:
         seat, heartbeat_s = self._seat, self._seat.home.settings.heartbeat_s
         reactor = Reactor(seat, seat.scope, "regional-discovery", SUBJECTS, self.decide)
         async with asyncio.TaskGroup() as group:
-            group.create_task(seat.follow({seat.scope: EVERYTHING}))
+            group.create_task(seat.follow({seat.scope: EVERYTHING, GLOBAL: SEALS}))
             await seat.admitted()
             group.create_task(send(seat, heartbeat_s))
             await seat.caught_up(seat.scope)
@@ -60,6 +62,7 @@ class Regional:
             group.create_task(validator.run())
             group.create_task(every(heartbeat_s / 2, Sentry(seat, [seat.scope]).look))
             group.create_task(Tenure(seat).run())
+            group.create_task(Notary(seat, [GLOBAL]).run())
 
     def _permitted(self) -> list[str]:
         """List whom it may let in: its delegation, as far as the settings leave it."""

@@ -1,4 +1,4 @@
-"""Seals: what a scope's log was, signed by who answers for it, and seen by others (DESIGN.md 11).
+"""Seals: what a scope's log was, signed by who answers for it, and seen by others (docs/audit.md).
 
 Made in the scope they seal by its own controller, witnessed in the witness' own scope: nobody seals
 or witnesses elsewhere (streams/standing.py). All that is needed to go on from a seal is in it.

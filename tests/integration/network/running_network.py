@@ -15,7 +15,7 @@ from cli.demo.inventory import NOW
 from pdsno.ceremony import create
 from pdsno.controllers.runtime import path_of
 from pdsno.controllers.supervisor import Supervisor, _role_of
-from pdsno.home import connect_as_operator
+from pdsno.home import Home, connect_as_operator
 from projections.nib import RemoteNib
 from streams.catalogue.sweep import SweepRequested
 from streams.connection import Connection
@@ -259,8 +259,13 @@ async def said(process, text, within_s=30.0):
 
 @contextlib.asynccontextmanager
 async def running(folder, settings=None):
-    """Run a home from nothing until the end of the test."""
-    home = create(folder / "home", settings=settings or SETTINGS.format(port=PORT))
+    """Run a home until the end of the test; from nothing, unless it is there."""
+    there = (folder / "home").exists()
+    home = (
+        Home(folder / "home")
+        if there
+        else create(folder / "home", settings=settings or SETTINGS.format(port=PORT))
+    )
     supervisor = Supervisor(home)
     try:
         await supervisor.start()

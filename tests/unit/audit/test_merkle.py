@@ -158,6 +158,19 @@ def test_a_frontier_and_the_leaves_since_give_the_same_proof_as_all_the_leaves(f
     assert len(after.nodes) == after.size.bit_count()
 
 
+@given(size=sizes, data=st.data())
+@settings(deadline=None)
+def test_a_proof_is_the_same_from_any_frontier_before_the_leaf(size, data):
+    leaves, index = many(size), data.draw(st.integers(0, size - 1))
+    before = Frontier()
+    for one in leaves[: data.draw(st.integers(0, index))]:
+        before.append(one)
+    hasher = Hasher(inclusion(index, size), before)
+    for one in leaves[before.size :]:
+        hasher.append(one)
+    assert hasher.hashes() == hashed(inclusion(index, size), leaves)
+
+
 def test_a_tree_grows_out_of_nothing_without_a_proof():
     assert consistency(0, 5) == []
     assert verify_consistency(0, 5, EMPTY, root_of(LEAVES[:5]), [])

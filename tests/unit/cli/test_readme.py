@@ -5,6 +5,7 @@ from pathlib import Path
 
 from test_command import COMMANDS
 
+import pdsno.audit.errors
 import pdsno.errors
 import pdsno.execution.errors
 import projections.errors
@@ -12,6 +13,7 @@ import streams.errors
 from cli.demo.story import DemoError
 from pdsno.settings import (
     AccessSettings,
+    AuditSettings,
     LocalSettings,
     MembershipSettings,
     Settings,
@@ -43,6 +45,7 @@ def _errors(kind):
 
 
 def test_the_exit_codes_of_the_readme_are_those_of_the_classes():
+    assert pdsno.audit.errors
     assert pdsno.errors
     assert pdsno.execution.errors
     assert projections.errors
@@ -61,9 +64,10 @@ def test_every_setting_is_documented_with_its_name():
         MembershipSettings,
         SnmpSettings,
         AccessSettings,
+        AuditSettings,
         TlsSettings,
     )
     for section in sections:
         for name in section.model_fields:
-            if name not in {"local", "sweep", "snmp", "membership", "access", "tls"}:
+            if name not in {"local", "sweep", "snmp", "membership", "access", "tls", "audit"}:
                 assert f"`{name}`" in text, f"{section.__name__}.{name}"
