@@ -144,7 +144,7 @@ Step = Advance | Hold | Wait | Keep | Fail | Undo | Finish | Over
 initial = Execution
 
 
-def evolve(state: Execution, event: Event, seq: int) -> Execution:  # noqa: ARG001, PLR0911  # as all deciders; one line for each event
+def evolve(state: Execution, event: Event, seq: int) -> Execution:  # noqa: ARG001  # as all deciders
     """Fold one event of the execution's own subject."""
     match event:
         case ExecutionStarted() if state.attempt == 0:
