@@ -18,7 +18,6 @@ run/                  pid and output of what `pdsno up` runs
 """
 
 import json
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from streams.credential import Seed, read_seed
 from streams.errors import KeyFileError
 from streams.keys import KeyFile, Keyring, read_key
 from streams.name import GLOBAL, ControllerId, Role, parse_controller
+from streams.secret_file import write_secret
 from streams.server import EmbeddedServer
 from streams.tls import OwnAuthority, ServerTls, client_context
 
@@ -288,14 +288,7 @@ class _Held:
 def write_private(path: Path, text: str) -> None:
     """Write a secret anew, readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_secret(path, text.encode())
 
 
 def nats_url(home: Home) -> str:

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from pdsno.discovery.plan import PROBES, Probe, SnmpCredential
+from pdsno.discovery.plan import PROBES, Probe
 from pdsno.errors import HomeError, SettingsError
 from streams.name import ControllerId, ScopeName, parse_controller
 from streams.tls import is_loopback
@@ -277,53 +277,12 @@ def _overrides() -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def from_environment(name: str) -> str | None:
+    """Read a variable that a setting names."""
+    return os.environ.get(name)  # noqa: TID251  # this file owns the environment
+
+
 def home_folder(given: Path | None) -> Path:
     """Find the home folder: the option, PDSNO_HOME, else ~/.pdsno."""
     named = os.environ.get("PDSNO_HOME")  # noqa: TID251  # this file owns the environment
     return given or (Path(named) if named else Path.home() / ".pdsno")
-
-
-def credentials(settings: Settings, home: Path) -> tuple[SnmpCredential, ...]:
-    """Resolve the references to secrets; SettingsError names the reference, never the secret."""
-    return tuple(
-        SnmpCredential(
-            one.name,
-            one.version,
-            secret(one.community, home),
-            one.user,
-            one.auth_protocol,
-            secret(one.auth_key, home),
-            one.privacy_protocol,
-            secret(one.privacy_key, home),
-        )
-        for one in settings.snmp
-    )
-
-
-def secret(reference: str, home: Path) -> str:
-    """Follow `secret://file/NAME` (in the home's secrets folder) or `secret://env/NAME`."""
-    if not reference:
-        return ""
-    kind, _, name = reference.removeprefix("secret://").partition("/")
-    if (
-        not reference.startswith("secret://")
-        or kind not in {"file", "env"}
-        or "/" in name
-        or not name
-    ):
-        raise SettingsError(
-            "a secret is given by reference: secret://file/NAME or secret://env/NAME",
-            hint=f"put it into {home}/secrets/NAME, mode 600",
-        )
-    if kind == "env":
-        value = os.environ.get(name)  # noqa: TID251  # this file owns the environment
-        if value is None:
-            raise SettingsError(f"{reference}: the environment has no {name}")
-        return value
-    file = home / "secrets" / name
-    try:
-        if file.stat().st_mode & 0o077:
-            raise SettingsError(f"{file} can be read by others", hint=f"chmod 600 {file}")
-        return file.read_text().strip()
-    except OSError as error:
-        raise SettingsError(f"{reference}: {file} cannot be read: {error.strerror}") from error

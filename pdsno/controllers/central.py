@@ -2,7 +2,7 @@
 
 reads     every scope
 decides   who joins as a regional controller or an operator, a MAC in two regions, which regional
-          controller fell silent
+          controller fell silent; policy, HIGH changes, changes of several regions, emergencies
 """
 
 import asyncio
@@ -14,7 +14,9 @@ from datetime import timedelta
 from pdsno.controllers import facts
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.founding import Founding
+from pdsno.controllers.governor import Governor
 from pdsno.controllers.heartbeat import Heard, every
+from pdsno.controllers.legislator import Legislator
 from pdsno.controllers.notary import Notary
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
@@ -53,6 +55,10 @@ class Central:
             await seat.caught_up(*scopes)
             await Founding(seat, scopes).look()
             await seat.caught_up(*scopes)
+            legislator = Legislator(seat)
+            await legislator.found()
+            group.create_task(legislator.run())
+            group.create_task(Governor(seat, scopes).run())
             for region in self._regions:
                 group.create_task(self._heard.listen(seat, region))
                 reactor = Reactor(

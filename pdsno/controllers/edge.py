@@ -25,7 +25,8 @@ from pdsno.controllers.seat import Seat
 from pdsno.controllers.tenure import Tenure
 from pdsno.controllers.verdict import Fact, accepted_of
 from pdsno.errors import SettingsError
-from pdsno.settings import LocalSettings, credentials
+from pdsno.secret import credentials
+from pdsno.settings import LocalSettings
 from projections.errors import NibError
 from streams.catalogue.sweep import SweepRequested
 from streams.clock import to_wire, utc_now

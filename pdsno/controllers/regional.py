@@ -2,16 +2,19 @@
 
 reads     its region's log, its own decisions as well: a copy may have made them on older facts
 decides   owners, presence, merges, findings; refuses strangers; says who fell silent; lets in and
-          renews its local controllers
+          renews its local controllers; changes, and what the region adds to the policy
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from pdsno.controllers import facts
 from pdsno.controllers.emitting import emit_once
+from pdsno.controllers.governor import Governor, caught_up_with_policy
 from pdsno.controllers.heartbeat import Heard, every, send
+from pdsno.controllers.legislator import Legislator
 from pdsno.controllers.notary import SEALS, Notary
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
@@ -27,8 +30,10 @@ from streams.catalogue.device import (
     DeviceSighted,
     SightingRefused,
 )
+from streams.catalogue.policy import SUBJECT as POLICY
 from streams.catalogue.sweep import SweepCovered, SweepFinished
 from streams.clock import utc_now
+from streams.errors import LogError
 from streams.event import Event
 from streams.log import EVERYTHING, Delivery
 from streams.name import GLOBAL
@@ -51,10 +56,12 @@ class Regional:
         seat, heartbeat_s = self._seat, self._seat.home.settings.heartbeat_s
         reactor = Reactor(seat, seat.scope, "regional-discovery", SUBJECTS, self.decide)
         async with asyncio.TaskGroup() as group:
-            group.create_task(seat.follow({seat.scope: EVERYTHING, GLOBAL: SEALS}))
+            group.create_task(seat.follow({seat.scope: EVERYTHING, GLOBAL: (*SEALS, POLICY)}))
             await seat.admitted()
             group.create_task(send(seat, heartbeat_s))
             await seat.caught_up(seat.scope)
+            with contextlib.suppress(LogError):  # cut off from it, the region goes on as it is
+                await caught_up_with_policy(seat)
             group.create_task(self._heard.listen(seat, seat.scope))
             group.create_task(reactor.run())
             group.create_task(every(heartbeat_s / 2, self.watch))
@@ -63,6 +70,8 @@ class Regional:
             group.create_task(every(heartbeat_s / 2, Sentry(seat, [seat.scope]).look))
             group.create_task(Tenure(seat).run())
             group.create_task(Notary(seat, [GLOBAL]).run())
+            group.create_task(Legislator(seat).run())
+            group.create_task(Governor(seat, [seat.scope]).run())
 
     def _permitted(self) -> list[str]:
         """List whom it may let in: its delegation, as far as the settings leave it."""

@@ -10,7 +10,7 @@ import pdsno.errors
 import pdsno.execution.errors
 import projections.errors
 import streams.errors
-from cli.demo.story import DemoError
+from cli.demo.stage import DemoError
 from pdsno.settings import (
     AccessSettings,
     AuditSettings,
