@@ -16,7 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[2])]
 from governed_region import follow_and_execute  # noqa: E402  # the path comes first
 
 from pdsno.controllers import journal  # noqa: E402
-from pdsno.controllers.runtime import configure_logging
+from pdsno.controllers.runtime import configure_logging  # noqa: E402
 from pdsno.controllers.seat import take_seat  # noqa: E402
 from pdsno.execution.drivers.snmp import driver as snmp  # noqa: E402
 from pdsno.home import Home  # noqa: E402
