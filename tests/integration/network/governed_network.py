@@ -1,12 +1,15 @@
 """Governed change on a running network: who proposes, approves, executes, and what came of it."""
 
 import contextlib
+import json
 from datetime import timedelta
 
 from running_network import eventually
 
 from pdsno.governance.deciders.token import grant_of
 from pdsno.governance.digest import config_hash
+from pdsno.membership.host import Wish, invite
+from pdsno.membership.newcomer import join
 from projections.nib import RemoteNib
 from streams.catalogue.approval import ApprovalGiven, ApprovalWithheld
 from streams.catalogue.change import ChangeClassified, ChangeProposed, ChangeWithdrawn, Target
@@ -29,14 +32,22 @@ class Governed:
     def __init__(self, network, connection):
         self.network, self.home = network, network.home
         self.log, self._nib = JetStreamLog(connection), RemoteNib(connection)
+        self.eventually = eventually
 
     async def rows(self, sql, parameters=(), **more):
         return (await self._nib.query(sql, parameters, timeout_s=10, **more)).dicts()
 
     def signer(self, name):
-        if name.startswith("operator"):
-            return Signer(self.home.operator(name.split(".")[1]))
         return Signer(self.home.controller(name))
+
+    async def operator(self, name):
+        """Have another person invited, and let them join with a key in this home."""
+        _, region, _ = name.split(".")
+        wish = Wish("operator", region, name, invited_by="a test")
+        url = self.network.supervisor.url
+        paper = await invite(self.home, self.log, wish, url)
+        await join(self.home, paper, url=url, within_s=30)
+        return name
 
     async def say(self, by, scope, *events, expect=None):
         """Seal and append in somebody's name; return the last sequence."""
@@ -214,8 +225,6 @@ class Governed:
         rows = await self.rows(
             "SELECT document FROM policy WHERE scope = 'global' ORDER BY number DESC LIMIT 1"
         )
-        import json  # noqa: PLC0415
-
         await self.submit(json.loads(rows[0]["document"]) | more, edited_from)
 
         async def there():
