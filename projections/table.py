@@ -37,6 +37,7 @@ EVERY = "*"
 # Events that no table folds besides `event`, and why: they are there to be read in the log.
 LOG_ONLY = {
     "probe.failed": "what a probe could not do is in sweep.impaired; why, is asked of `event`",
+    "place.taken": "joins at the same instant meet on its subject; who is in is in `controller`",
     "policy.refused": "whoever submitted it waits for the answer; what is in force is in `policy`",
     "policy.submitted": "a wish; what came of it is policy.applied or policy.refused",
     "seal.refused": "an audit reads it from the log; `event` has it for everybody else",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pdsno.membership.deciders.alarm import Refused
-from pdsno.membership.deciders.join import Invitation
+from pdsno.membership.deciders.invitation import Invitation
 from pdsno.membership.deciders.renewal import Member
 from projections.store import Store
 from streams.keys import KeyId
