@@ -4,17 +4,17 @@ All on one network, whose local controller of zone-a is stopped: the tests speak
 """
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from governed_network import LOCATION, ROUTE, governed
-from running_network import agents, running
+from governed_network import LOCATION, ROUTE, silent_locals
 
 from streams.catalogue.approval import ApprovalVoided
 from streams.catalogue.change import ChangeClassified, ChangeDenied
 from streams.catalogue.device import DeviceQuarantined, DeviceReleased
-from streams.catalogue.lock import LockTaken
+from streams.catalogue.lock import LockReleased, LockTaken
 from streams.catalogue.policy import PolicyRefused
 from streams.clock import utc_now
 
@@ -26,7 +26,8 @@ ADA, BOB, CID, EVE = (
     "operator.zone-a.2",
 )
 GC, RC, LC = "global.global.1", "regional.zone-a.1", "local.zone-a.1"
-TWO = {"approval": [{"name": "high", "tier": "HIGH", "of": {"network": 2}}]}
+MEDIUM_BY_ONE = {"name": "medium", "tier": "MEDIUM", "of": {"anyone": 1}}
+TWO = {"approval": [MEDIUM_BY_ONE, {"name": "high", "tier": "HIGH", "of": {"network": 2}}]}
 MEDIUM = {
     "rule": [
         {"name": "text", "drivers": ["snmp"], "paths": ["1.3.6.1.2.1.1.6"], "tier": "LOW"},
@@ -37,13 +38,7 @@ MEDIUM = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def it(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("governed")
-    async with agents(folder), running(folder) as network, governed(network) as found:
-        await network.request("local.zone-a.1", "127.10.1.0/27")
-        await network.request("local.zone-b.1", "127.10.2.0/27")
-        found.names = await found.devices(15)
-        found.far = await found.devices(1, "zone-b")
-        await network.supervisor.kill("local.zone-a.1")
+    async with silent_locals(tmp_path_factory.mktemp("governed")) as found:
         for one in (BOB, CID, EVE):
             await found.operator(one)
         yield found
@@ -57,7 +52,7 @@ async def device(it):
 
 async def test_low_is_decided_at_once_and_ends_with_its_execution(it, device):
     change = await it.propose(device)
-    await it.reached(change.change_id, "APPROVED")
+    await it.last(LockTaken, change_id=change.change_id)  # the last of the batch
     assert await it.story(change.change_id) == [
         ("change.proposed", ADA),
         ("change.classified", RC),
@@ -68,7 +63,7 @@ async def test_low_is_decided_at_once_and_ends_with_its_execution(it, device):
     assert (await it.locks())[device] == change.change_id
     await it.spend(change.change_id)
     await it.report(change.change_id, "executed")
-    await it.reached(change.change_id, "EXECUTED")
+    await it.last(LockReleased, change_id=change.change_id)
     assert (await it.story(change.change_id))[5:] == [
         ("token.spent", LC),
         ("execution.finished", LC),
@@ -88,31 +83,27 @@ async def test_a_decision_names_the_policy_and_the_positions_it_was_based_on(it,
         [change.change_id, change.change_id],
     )
     [row] = rows
-    basis = __import__("json").loads(row["basis"])
+    basis = json.loads(row["basis"])
     assert row["proposed"] <= basis["zone-a"] < row["seq"]
     assert basis["global"] >= 1
-    assert row["caused"] and row["told"]
+    assert (row["caused"], row["told"]) == (True, True)
     _, shown = await it.last(ChangeClassified, change_id=change.change_id)
-    assert shown.policy_version == await version(it)
-
-
-async def version(it):
-    return (await it.rows("SELECT max(number) AS n FROM policy WHERE scope = 'global'"))[0]["n"]
+    assert shown.policy_version == await it.version()
 
 
 WRONG = {
-    "UNKNOWN_DEVICE": lambda it, name: it.proposal("nowhere"),
+    "UNKNOWN_DEVICE": lambda it, _: it.proposal("nowhere"),
     "CONFIG_HASH_MISMATCH": lambda it, name: it.proposal(name, config_hash="0" * 64),
     "PAYLOAD_REFUSED": lambda it, name: it.proposal(name, path="not.an.oid"),
     "MALFORMED_PROPOSAL": lambda it, name: it.proposal(name, name),
-    "SEVERAL_REGIONS": lambda it, name: it.proposal((it.far[0], "zone-b")),
+    "SEVERAL_REGIONS": lambda it, _: it.proposal((it.far[0], "zone-b")),
 }
 
 
 @pytest.mark.parametrize("reason", WRONG)
 async def test_a_proposal_is_denied_as(it, reason):
     event = WRONG[reason](it, it.names[0])
-    event = event.model_copy(update={"policy_version": await version(it)})
+    event = event.model_copy(update={"policy_version": await it.version()})
     await it.say(event.author, "zone-a", event, expect={event.subject("zone-a"): 0})
     row = await it.reached(event.change_id, "DENIED")
     _, told = await it.last(ChangeDenied, change_id=event.change_id)
@@ -131,7 +122,7 @@ async def test_a_proposal_under_another_version_of_the_policy_is_denied(it, numb
 async def test_a_change_of_a_quarantined_device_is_denied(it, device):
     said = {"device_id": device, "reason": "rogue"}
     await it.say(ADA, "zone-a", DeviceQuarantined(**said))
-    change = await it.propose(device, policy_version=await version(it))
+    change = await it.propose(device, policy_version=await it.version())
     await it.reached(change.change_id, "DENIED")
     _, told = await it.last(ChangeDenied, change_id=change.change_id)
     assert told.reason == "DEVICE_QUARANTINED"
@@ -139,9 +130,9 @@ async def test_a_change_of_a_quarantined_device_is_denied(it, device):
 
 
 async def test_the_same_change_of_the_same_device_is_denied_while_the_first_stands(it, device):
-    first = await it.propose(device, policy_version=await version(it))
+    first = await it.propose(device, policy_version=await it.version())
     await it.reached(first.change_id, "APPROVED")
-    second = await it.propose(device, policy_version=await version(it))
+    second = await it.propose(device, policy_version=await it.version())
     await it.reached(second.change_id, "DENIED")
     _, told = await it.last(ChangeDenied, change_id=second.change_id)
     assert told.reason == "DUPLICATE_PROPOSAL"
@@ -149,20 +140,19 @@ async def test_the_same_change_of_the_same_device_is_denied_while_the_first_stan
 
 
 async def test_what_no_rule_matches_is_high_and_the_global_controller_decides(it, device):
-    change = await it.propose(device, path=ROUTE, policy_version=await version(it))
+    change = await it.propose(device, path=ROUTE, policy_version=await it.version())
     _, shown = await it.last(ChangeClassified, change_id=change.change_id, decided_by=GC)
-    assert (shown.tier, shown.why[0].rule, shown.understated) == ("HIGH", "ESCALATED", True) or (
-        shown.tier == "HIGH" and "UNMATCHED" in {one.rule for one in shown.why}
-    )
+    assert (shown.tier, shown.understated) == ("HIGH", True)
+    assert [one.rule for one in shown.why if one.tier == "HIGH"] == ["UNMATCHED"]
     await it.approve(change.change_id, by=BOB, shown={"decided_by": GC})
-    await it.reached(change.change_id, "APPROVED")
+    await it.last(LockTaken, change_id=change.change_id)  # the last of the batch
     told = await it.story(change.change_id)
     assert ("change.escalated", RC) in told
     assert told[-3:] == [("change.approved", GC), ("token.issued", GC), ("lock.taken", GC)]
 
 
 async def test_its_author_approves_nothing(it, device):
-    change = await it.propose(device, path=ROUTE, policy_version=await version(it))
+    change = await it.propose(device, path=ROUTE, policy_version=await it.version())
     await it.approve(change.change_id, by=ADA, shown={"decided_by": GC})
     _, void = await it.last(ApprovalVoided, change_id=change.change_id)
     assert [(one.approver, one.reason) for one in void.approvals] == [(ADA, "APPROVER_IS_AUTHOR")]
@@ -170,7 +160,7 @@ async def test_its_author_approves_nothing(it, device):
 
 
 async def test_an_approver_without_the_right_is_void(it, device):
-    change = await it.propose(device, path=ROUTE, policy_version=await version(it))
+    change = await it.propose(device, path=ROUTE, policy_version=await it.version())
     await it.approve(change.change_id, by=EVE, shown={"decided_by": GC})
     _, void = await it.last(ApprovalVoided, change_id=change.change_id)
     assert [one.reason for one in void.approvals] == ["APPROVER_NOT_PERMITTED"]
@@ -186,7 +176,7 @@ STALE = {
 @pytest.mark.parametrize("reason", STALE)
 async def test_an_approval_of_something_else_than_was_shown_is_void(it, reason):
     change = await it.propose(
-        it.names[0], path=ROUTE, value=reason, policy_version=await version(it)
+        it.names[0], path=ROUTE, value=reason, policy_version=await it.version()
     )
     await it.approve(change.change_id, by=BOB, shown={"decided_by": GC}, **STALE[reason])
     _, void = await it.last(ApprovalVoided, change_id=change.change_id)
@@ -197,7 +187,7 @@ async def test_an_approval_of_something_else_than_was_shown_is_void(it, reason):
 
 
 async def test_an_approval_that_is_over_before_the_other_comes_is_void(it, device):
-    number = await it.policy(await version(it), **TWO)
+    number = await it.policy(await it.version(), **TWO)
     change = await it.propose(device, path=ROUTE, policy_version=number)
     soon = utc_now() + timedelta(seconds=1)
     await it.approve(change.change_id, by=BOB, shown={"decided_by": GC}, expires_at=soon)
@@ -207,11 +197,11 @@ async def test_an_approval_that_is_over_before_the_other_comes_is_void(it, devic
     assert (await it.change(change.change_id))["phase"] == "PENDING"
     await it.approve(change.change_id, by=BOB, shown={"decided_by": GC})
     row = await it.reached(change.change_id, "APPROVED")
-    assert __import__("json").loads(row["approved"])["approvers"] == [CID, BOB]
+    assert json.loads(row["approved"])["approvers"] == [CID, BOB]
 
 
 async def test_one_who_says_no_denies_it(it, device):
-    change = await it.propose(device, path=ROUTE, policy_version=await version(it))
+    change = await it.propose(device, path=ROUTE, policy_version=await it.version())
     await it.last(ChangeClassified, change_id=change.change_id, decided_by=GC)
     await it.withhold(change, BOB)
     await it.reached(change.change_id, "DENIED")
@@ -220,7 +210,7 @@ async def test_one_who_says_no_denies_it(it, device):
 
 
 async def test_medium_waits_for_one_approval_and_the_region_decides(it, device):
-    number = await it.policy(await version(it), **MEDIUM)
+    number = await it.policy(await it.version(), **MEDIUM)
     change = await it.propose(device, path="1.3.6.1.2.1.1.5.0", policy_version=number)
     _, shown = await it.last(ChangeClassified, change_id=change.change_id)
     assert (shown.tier, shown.approvals) == ("MEDIUM", {"anyone": 1})
@@ -230,7 +220,7 @@ async def test_medium_waits_for_one_approval_and_the_region_decides(it, device):
 
 
 async def test_from_medium_up_a_rollback_must_be_there(it, device):
-    number = await it.policy(await version(it), **MEDIUM)
+    number = await it.policy(await it.version(), **MEDIUM)
     event = it.proposal(device, path="1.3.6.1.2.1.1.5.0", policy_version=number)
     bare = [one.model_copy(update={"rollback": None}) for one in event.targets]
     change = await it.propose(device, path="1.3.6.1.2.1.1.5.0", targets=bare, policy_version=number)
@@ -240,9 +230,9 @@ async def test_from_medium_up_a_rollback_must_be_there(it, device):
 
 
 async def test_a_policy_that_moves_denies_what_was_proposed_under_the_one_before(it, device):
-    change = await it.propose(device, path=ROUTE, policy_version=await version(it))
+    change = await it.propose(device, path=ROUTE, policy_version=await it.version())
     await it.last(ChangeClassified, change_id=change.change_id, decided_by=GC)
-    await it.policy(await version(it), title="another")
+    await it.policy(await it.version(), title="another")
     await it.reached(change.change_id, "DENIED")
     _, told = await it.last(ChangeDenied, change_id=change.change_id)
     assert told.reason == "POLICY_VERSION_MISMATCH"
@@ -255,7 +245,7 @@ async def test_a_policy_edited_from_an_old_version_is_refused(it):
 
 
 async def test_a_change_that_meets_a_lock_waits_its_turn(it, device):
-    number = await version(it)
+    number = await it.version()
     first = await it.propose(device, policy_version=number)
     await it.reached(first.change_id, "APPROVED")
     second = await it.propose(device, value="rack 8", policy_version=number)
@@ -275,7 +265,7 @@ async def test_a_change_that_meets_a_lock_waits_its_turn(it, device):
 
 
 async def test_changes_of_the_same_devices_at_the_same_instant_never_hold_one_together(it):
-    number = await version(it)
+    number = await it.version()
     one, two = it.names.pop(), it.names.pop()
     events = [
         it.proposal(*pair, value=f"rack {n}", policy_version=number)
@@ -316,7 +306,7 @@ async def test_changes_of_the_same_devices_at_the_same_instant_never_hold_one_to
 
 
 async def test_a_change_outside_its_own_window_waits_for_it_and_is_not_made_late(it, device):
-    number = await version(it)
+    number = await it.version()
     opens, closes = utc_now() + timedelta(seconds=2), utc_now() + timedelta(seconds=60)
     change = await it.propose(device, opens_at=opens, closes_at=closes, policy_version=number)
     row = await it.reached(change.change_id, "PENDING")
@@ -343,7 +333,7 @@ async def test_in_a_freeze_a_change_waits_until_it_ends(it, device):
         "starts": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}",
         "ends": f"{now + timedelta(seconds=8):%Y-%m-%dT%H:%M:%S}",
     }
-    number = await it.policy(await version(it), freeze=[freeze])
+    number = await it.policy(await it.version(), freeze=[freeze])
     change = await it.propose(device, policy_version=number)
 
     async def frozen():
@@ -356,7 +346,7 @@ async def test_in_a_freeze_a_change_waits_until_it_ends(it, device):
 
 
 async def test_a_failed_execution_rolls_back_and_frees_its_devices(it, device):
-    change = await it.propose(device, policy_version=await version(it))
+    change = await it.propose(device, policy_version=await it.version())
     await it.reached(change.change_id, "APPROVED")
     await it.spend(change.change_id)
     await it.report(change.change_id, "failed")
@@ -369,7 +359,7 @@ async def test_a_failed_execution_rolls_back_and_frees_its_devices(it, device):
 async def test_a_rollback_that_failed_degrades_the_device_and_nothing_more_is_decided_for_it(
     it, device
 ):
-    number = await version(it)
+    number = await it.version()
     change = await it.propose(device, policy_version=number)
     await it.reached(change.change_id, "APPROVED")
     await it.spend(change.change_id)
@@ -385,7 +375,7 @@ async def test_a_rollback_that_failed_degrades_the_device_and_nothing_more_is_de
 
 
 async def test_a_withdrawn_change_has_its_token_revoked(it, device):
-    change = await it.propose(device, path=LOCATION, policy_version=await version(it))
+    change = await it.propose(device, path=LOCATION, policy_version=await it.version())
     await it.reached(change.change_id, "APPROVED")
     await it.withdraw(change)
     await it.reached(change.change_id, "DENIED")
