@@ -139,6 +139,13 @@ class AuditSettings(_Section):
     seal_s: float = Field(60.0, gt=0, le=86400)  # also when nothing happened
 
 
+class ExecutionSettings(_Section):
+    """How changes are carried out by local controllers; the rest is in policy and token."""
+
+    devices_at_once: int = Field(32, ge=1, le=1000)  # over all changes of one controller
+    undo_for_s: float = Field(60.0, gt=0, le=600)  # a device that does not come back is tried again
+
+
 class Settings(_Section):
     """The whole of pdsno.toml."""
 
@@ -157,6 +164,7 @@ class Settings(_Section):
     sweep: SweepSettings = SweepSettings()
     membership: MembershipSettings = MembershipSettings()
     audit: AuditSettings = AuditSettings()
+    execution: ExecutionSettings = ExecutionSettings()
     snmp: tuple[SnmpSettings, ...] = ()
     access: tuple[AccessSettings, ...] = ()
 

@@ -11,6 +11,7 @@ from typing import Any
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.seat import Seat
 from pdsno.home import Member
+from projections.store import Store
 from streams.catalogue.controller import ControllerAdmitted, ControllerRenewed, ControllerRevoked
 from streams.clock import utc_now
 from streams.event import Event
@@ -36,8 +37,7 @@ class Founding:
     async def look(self) -> None:
         """Do what is missing."""
         seat, basis = self._seat, dict(self._seat.projector.position)
-        rows = seat.store.query(_PEOPLE).dicts()
-        known = {(row["scope"], row["controller_id"]): row for row in rows}
+        known = people(seat.store)
         await emit_once(seat, GLOBAL, self._founders(known), basis)
         for scope in self._scopes:
             if scope != GLOBAL:
@@ -84,6 +84,12 @@ class Founding:
             return True  # of a network that was made before its nkey was told
         ends, since = _utc(row["valid_until"]), _utc(row["since"])
         return ends - utc_now() < (ends - since) * self._settings.renew_before
+
+
+def people(store: Store) -> dict[tuple[str, str], Row]:
+    """Read the operators of the whole network, by scope and name."""
+    rows = store.query(_PEOPLE).dicts()
+    return {(row["scope"], row["controller_id"]): row for row in rows}
 
 
 def mirrored(there: Row, here: Row | None) -> list[Event]:
