@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from killing import KILLED, killed_everywhere, one_identity, run, sound, start
 from running_network import copied, eventually
-from trust_network import LC_B, RC_A, RC_B, A, B, invited, shared_network
+from trust_network import LC_A, LC_B, RC_A, RC_B, A, B, invited, shared_network
 
 from pdsno.ceremony import create_for
 from pdsno.home import Home
@@ -94,6 +94,23 @@ async def test_a_member_killed_at_any_effect_of_its_renewal_renews_again(network
     retired = {one.key_id for one in Home(home.folder).keys_of(name)}
     assert KeyId.parse(said.split()[0]).controller_epoch == len(retired) > points
     await sound(network)
+
+
+async def test_a_controller_that_runs_finds_the_answer_that_was_lost_by_itself(network):
+    """What was asked in its name is on the disk, what came of it in the log: it asks once more."""
+    home, before = network.home, network.home.controller(LC_A).key_id
+    for point in (4, 5, 6):  # asked; answered; the first file of the identity written
+        code, said = await run("renew", home.folder, LC_A, point)
+        assert code == KILLED, said
+
+        async def settled():
+            pending = home.keys / "pending" / f"{LC_A}.json"
+            return not pending.exists() and await told(network, home, LC_A)
+
+        await eventually(settled)
+    assert home.controller(LC_A).key_id.controller_epoch >= before.controller_epoch + 2
+    await asyncio.sleep(6)  # what was before is over by now
+    await network.ended(await network.request(LC_A, "127.0.0.0/30"))
 
 
 async def told(network, home, name):
