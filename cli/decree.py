@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from cli.context import Context
+from cli.voice import MEMBERS, admitted
 from pdsno.home import Home
 from projections.nib import RemoteNib
 from streams.connection import Connection
@@ -14,7 +15,7 @@ from streams.envelope import Signer, draft
 from streams.errors import ConflictError
 from streams.event import Event
 from streams.jetstream import JetStreamLog
-from streams.reader import Accepted, Reader, Rejected
+from streams.reader import Accepted, Rejected
 
 _TRIES = 3
 Decide = Callable[[int], Awaitable[Event]]
@@ -61,9 +62,10 @@ async def decide(
     """Append what is chosen, as long as its subject does not move meanwhile.
 
     `choose` is told the subject's last sequence, and asked again when it moved. ConflictError when
-    it keeps moving.
+    it keeps moving; JoinError when the scope does not know who speaks.
     """
     log, signer = JetStreamLog(connection), Signer(home.operator(scope))
+    await admitted(home, log, scope)
     for attempt in range(1, _TRIES + 1):
         last = await log.last(scope, subject)
         seq = last.seq if last else 0
@@ -85,13 +87,11 @@ async def answer(
 
     TimeoutError when there is none in time.
     """
-    log, reader = JetStreamLog(connection), Reader(home.reader_keyring())
-    async for batch in log.read(said.scope, subjects=["controller.*"]):
-        for one in batch:
-            reader.read(one)
-    own = said.event.subject(said.scope)
+    log = JetStreamLog(connection)
+    reader, read = await admitted(home, log, said.scope)
+    wanted = [said.event.subject(said.scope), *subjects, *MEMBERS]
     async with asyncio.timeout(within_s):
-        async for batch in log.follow(said.scope, after=said.seq - 1, subjects=[own, *subjects]):
+        async for batch in log.follow(said.scope, after=read, subjects=wanted):
             for one in batch:
                 verdict = reader.read(one)
                 if isinstance(verdict, Rejected) and one.seq == said.seq:
