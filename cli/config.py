@@ -2,12 +2,13 @@
 
 import asyncio
 import difflib
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli import option
-from cli.context import Context, given
+from cli.context import Context, Source, given
 from cli.decree import answer, decide, user
 from cli.option import Listing
 from cli.record import Which, by_id, find
@@ -78,6 +79,7 @@ def show(
     which: Which,
     hash_: Hash = None,
     region: option.Region = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """Print a device's running config as it was read last, or as it was under a hash.
@@ -87,14 +89,14 @@ def show(
 
     Example: pdsno device config show hq-acc-2
     """
-    option.out(asyncio.run(_show(given(context), which, hash_, region, log)))
+    option.out(asyncio.run(_show(given(context), which, hash_, region, (log, at))))
 
 
 async def _show(found: Context, which: str, hash_: str | None, region: str | None, log: Any) -> str:
-    async with found.nib(log) as nib:
+    async with found.nib(*source) as nib:
         scope, device_id = await find(nib, which, region)
         wanted = hash_ or (await _readings(nib, scope, device_id, 1))[0]["running_hash"]
-        running_hash, text = await _text(found, nib, scope, device_id, wanted, log)
+        running_hash, text = await _text(found, nib, scope, device_id, wanted, source[0])
         option.say(f"{device_id} {running_hash[:_SHORT]}")
         return text if text.endswith("\n") else text + "\n"
 
@@ -108,6 +110,7 @@ def history(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """List when a device's config was read, for which change, and since when it drifted.
@@ -115,12 +118,12 @@ def history(
     Example: pdsno device config history hq-acc-2
     """
 
-    async def rows(found: Context) -> list[dict[str, Any]]:
-        async with found.nib(log) as nib:
+    async def rows(found: Context, source: Source) -> list[dict[str, Any]]:
+        async with found.nib(*source) as nib:
             scope, device_id = await find(nib, which, region)
             return (await nib.query(_READINGS, [scope, device_id, limit or _ALL])).dicts()
 
-    listed = asyncio.run(rows(given(context)))
+    listed = asyncio.run(rows(given(context), (log, at)))
     if form is Format.TABLE:
         listed = [one | {"running_hash": one["running_hash"][:_SHORT]} for one in listed]
     Listing(form, columns, sort).write(listed, _COLUMNS, "its config was never read")
@@ -138,19 +141,25 @@ def diff(
         str | None, typer.Option("--to", help="A hash; else the last.", show_default=False)
     ] = None,
     region: option.Region = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """Compare two readings of a device's config: the last, and the one before that differs.
 
     Example: pdsno device config diff hq-acc-2 --from 0f3a --to 91bc
     """
-    option.out(asyncio.run(_diff(given(context), which, from_, to, region, log)))
+    option.out(asyncio.run(_diff(given(context), which, from_, to, region, (log, at))))
 
 
 async def _diff(
-    found: Context, which: str, from_: str | None, to: str | None, region: str | None, log: Any
+    found: Context,
+    which: str,
+    from_: str | None,
+    to: str | None,
+    region: str | None,
+    source: Source,
 ) -> str:
-    async with found.nib(log) as nib:
+    async with found.nib(*source) as nib:
         scope, device_id = await find(nib, which, region)
         hashes = [row["running_hash"] for row in await _readings(nib, scope, device_id, _ALL)]
         new = to or hashes[0]
@@ -158,7 +167,9 @@ async def _diff(
         if old is None:
             option.say(f"{device_id} was always read as {hashes[0][:_SHORT]}")
             return ""
-        before, after = [await _text(found, nib, scope, device_id, one, log) for one in (old, new)]
+        before, after = [
+            await _text(found, nib, scope, device_id, one, source[0]) for one in (old, new)
+        ]
         lines = difflib.unified_diff(
             before[1].splitlines(),
             after[1].splitlines(),
@@ -243,13 +254,14 @@ def drift(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """List configs that no governed change explains: since when, and which change they left.
 
     Example: pdsno device config drift --region zone-a
     """
-    rows = given(context).rows(log, _DRIFT, [region, region, limit or _ALL])
+    rows = given(context).rows(log, _DRIFT, [region, region, limit or _ALL], at)
     Listing(form, columns, sort).write(rows, _DRIFTS, "no drift was found")
 
 
@@ -264,7 +276,7 @@ async def _readings(nib: Nib, scope: str, device_id: str, limit: int) -> list[di
 
 
 async def _text(
-    found: Context, nib: Nib, scope: str, device_id: str, wanted: str, log: Any
+    found: Context, nib: Nib, scope: str, device_id: str, wanted: str, log: Path | None
 ) -> tuple[str, str]:
     """Open the one recorded config whose hash begins so."""
     rows = (await nib.query(_PARTS, [scope, device_id, wanted])).dicts()
