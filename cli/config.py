@@ -92,7 +92,9 @@ def show(
     option.out(asyncio.run(_show(given(context), which, hash_, region, (log, at))))
 
 
-async def _show(found: Context, which: str, hash_: str | None, region: str | None, log: Any) -> str:
+async def _show(
+    found: Context, which: str, hash_: str | None, region: str | None, source: Source
+) -> str:
     async with found.nib(*source) as nib:
         scope, device_id = await find(nib, which, region)
         wanted = hash_ or (await _readings(nib, scope, device_id, 1))[0]["running_hash"]
