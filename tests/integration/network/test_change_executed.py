@@ -8,10 +8,11 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1] / "execution"))
 
 from agent_process import COMMUNITY, agents
-from governed_network import governed, grant_of
+from governed_network import governed
 from running_network import ROOT, SETTINGS, eventually, running
 
 from pdsno.ceremony import create
+from pdsno.governance.deciders.token import grant_of
 from pdsno.home import write_private
 from streams.catalogue.token import TokenPresented, TokenRefused
 from streams.event import fresh_id
