@@ -14,7 +14,7 @@ from cli.bound import Bound
 from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
-from pdsno.errors import NotFoundError, ReplayError
+from pdsno.errors import LogUnverifiedError, NotFoundError, ReplayError
 from pdsno.replay.beyond import why
 from pdsno.replay.decider import Replayable, replayable
 from pdsno.replay.report import Difference, Report
@@ -69,6 +69,11 @@ def replay(
     first = report.first
     if first is not None:
         raise ReplayError(_told(first), hint=f"pdsno log show {first.place} shows it whole")
+    if report.unverifiable:
+        raise LogUnverifiedError(
+            f"{report.unverifiable} events could not be verified, and were not among the facts",
+            hint="pdsno log check names the keys that would do",
+        )
 
 
 class _Within:

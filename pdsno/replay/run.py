@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pdsno.errors import NotApplicableError
 from pdsno.replay.decider import CannotReplayError, Moment, Replayable
 from pdsno.replay.report import Difference, Report, Said, Tally, unmatched
 from pdsno.replay.silence import Silence
 from pdsno.replay.walk import Verdicts, Walkers
 from pdsno.settings import Settings
-from streams.reader import Accepted
+from streams.reader import Accepted, Unverifiable
 
 Within = Callable[[str, int, datetime], bool]  # scope, sequence and time of an event
 
@@ -61,6 +62,11 @@ class Times:
         """Tell the last sequence up to a time; 0: there was none."""
         place = bisect_right(self._times, at.timestamp())
         return self._seqs[place - 1] if place else 0
+
+    @property
+    def last(self) -> int:
+        """The last sequence; 0: there is none."""
+        return self._seqs[-1] if self._seqs else 0
 
     @property
     def last_at(self) -> datetime:
@@ -119,9 +125,15 @@ class Replay:
         """Learn what was said and answered anywhere in the log, and when it was where."""
         times = self._times[scope]
         async for batch in self._verdicts(scope):
+            if not times.last and batch[0].recorded.seq > 1:
+                raise NotApplicableError(
+                    f"this log of {scope} begins at {scope}:{batch[0].recorded.seq}",
+                    hint="a decision follows from all that was before it: take the log from 1 on",
+                )
             for one in batch:
                 times.note(one.recorded.seq, one.recorded.recorded_at)
                 if not isinstance(one, Accepted):
+                    report.unverifiable += isinstance(one, Unverifiable)
                     continue
                 decider = self.claimant(one)
                 if decider is None:
@@ -213,6 +225,11 @@ class Replay:
         just_before = {**(look.basis or {}), tally.scope: first.seq - 1}
         tries = [just_before] if look.basis is None else [look.basis, just_before]
         today: list[Said] = []
+        away = {s for s, seq in (look.basis or {}).items() if seq and s not in self._scopes}
+        if away:
+            where = ", ".join(sorted(away))
+            tally.cannot[f"it is based on {where}, which this log does not have"] += len(decisions)
+            return
         for count, basis in enumerate(tries):
             try:
                 found = await self._asked(look, basis, cause_id, decisions)
@@ -241,7 +258,7 @@ class Replay:
         decisions: Sequence[Accepted],
     ) -> list[Said]:
         first = decisions[0]
-        store = await self._walkers.at(basis)
+        store = await self._walkers.at({s: seq for s, seq in basis.items() if s in self._scopes})
         moment = Moment(store, first.recorded.scope, first.time, look.source, self._settings)
         cause = moment.cause(cause_id) if cause_id else None
         events = look.decider.again(moment, cause, decisions)
