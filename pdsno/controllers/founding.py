@@ -60,6 +60,7 @@ class Founding:
                 "public_key": member.public_key,
                 "key_id": member.key_id,
                 "valid_until": ends,
+                "server_user": self._user_of(member, row),
             }
             if row is None:
                 admitted = identity | {"role": member.role}
@@ -69,9 +70,18 @@ class Founding:
                 events.append(ControllerRenewed.model_validate(renewed))
         return events
 
+    def _user_of(self, member: Member, row: Row | None) -> str | None:
+        """Name its nkey, so that a revocation closes its connection: as the home has it."""
+        home = self._seat.home
+        if home.credentials(member.controller_id) is None:
+            return row["server_user"] if row else None
+        return home.server_user(member.controller_id)
+
     def _is_due(self, row: Row, member: Member) -> bool:
         if row["key_id"] != member.key_id:  # the home is behind the log; it is not for us to guess
             return False
+        if row["server_user"] is None and self._user_of(member, row) is not None:
+            return True  # of a network that was made before its nkey was told
         ends, since = _utc(row["valid_until"]), _utc(row["since"])
         return ends - utc_now() < (ends - since) * self._settings.renew_before
 
