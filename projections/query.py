@@ -25,8 +25,8 @@ _DEADLINES = Deadlines()
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
-def check(sql: str) -> None:
-    """Refuse everything that is not one reading statement."""
+def check(sql: str) -> duckdb.Statement:
+    """Refuse everything that is not one reading statement; return it."""
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
@@ -38,6 +38,7 @@ def check(sql: str) -> None:
             f"only SELECT reads the NIB; this is {statements[0].type.name}",
             hint="the NIB follows from the log and is not written by hand",
         )
+    return statements[0]
 
 
 def run(
@@ -49,7 +50,7 @@ def run(
     rows_max: int = ROWS_MAX,
 ) -> Rows:
     """Run a query; QueryError when it is refused, wrong, too long or too large."""
-    check(sql)
+    statement = check(sql)
     with store.cursor() as cursor:
         expired = threading.Event()
 
@@ -60,7 +61,7 @@ def run(
         try:
             with _DEADLINES.within(timeout_s, expire):
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
-                cursor.execute(sql, list(parameters))
+                cursor.execute(statement, list(parameters))
                 columns = [column[0] for column in cursor.description or []]
                 rows = cursor.fetchmany(rows_max + 1)
         except duckdb.InterruptException as error:

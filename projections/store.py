@@ -10,20 +10,19 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import structlog
 
-from projections.batch import FIRST, MORE, ONE, OTHER, Batch, Row
+from projections.batch import Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
+from projections.fold import Folds
+from projections.knowledge import Learner, aware, teach
 from projections.table import fingerprint, tables
-from projections.verifier import Restored
-from streams.reader import Reader, Verdict
-from streams.recent import AHEAD, FRESH_FOR
-from streams.standing import Admission, Root
+from streams.reader import Verdict
 
 _log = structlog.get_logger()
 _CLOSE_WITHIN_S = 10.0
@@ -38,14 +37,11 @@ CREATE TABLE IF NOT EXISTS checkpoint (
     scope VARCHAR PRIMARY KEY, seq UBIGINT, recorded_at TIMESTAMP, created_at TIMESTAMP,
     accepted UBIGINT, quarantined UBIGINT, unverifiable UBIGINT);
 """
-_ADMITTED = """
-SELECT scope, controller_id, public_key, key_id, valid_until, previous_public_key, previous_key_id,
-       previous_until, revoked_at IS NOT NULL
-FROM controller WHERE ? IS NULL OR scope = ?
-"""
-_ROOTS = """
-SELECT scope, generation, public_key, previous_until FROM root
-WHERE ? IS NULL OR scope = ? ORDER BY scope, generation
+_MOVE = """
+UPDATE checkpoint
+SET seq = ?, recorded_at = ?, accepted = accepted + ?, quarantined = quarantined + ?,
+    unverifiable = unverifiable + ?
+WHERE scope = ?
 """
 
 
@@ -73,27 +69,10 @@ class Rows:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-class _Statements:
-    """What every batch runs, parsed once: parsing takes a third of a small fold's time."""
-
-    def __init__(self) -> None:
-        self.first, self.more = _parsed(FIRST), _parsed(MORE)
-        self.one, self.other = _parsed(ONE), _parsed(OTHER)
-        folds = [fold for table in tables() for fold in table.folds]
-        self.several = [(fold, _parsed(fold.sql)) for fold in folds if fold.sql]
-        alone = [(fold, _parsed(fold.alone)) for fold in folds if fold.alone]
-        self.alone = [(fold, one, sorted(one.named_parameters)) for fold, one in alone]
-
-
-def _parsed(sql: str) -> duckdb.Statement:
-    (statement,) = duckdb.extract_statements(sql)
-    return statement
-
-
 class Store:
     """The NIB as a file (or in memory, without a path)."""
 
-    def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
+    def __init__(self, path: Path | None, *, memory_limit: str = "512MB", threads: int = 2) -> None:
         self.path = path
         self._limits = {
             "memory_limit": memory_limit,
@@ -108,9 +87,9 @@ class Store:
         self._lock = threading.RLock()  # held by who writes
         self._reading: set[duckdb.DuckDBPyConnection] = set()
         self._read = threading.Condition()
-        self._statements = _Statements()
+        self._folds = Folds()
+        (self._move,) = duckdb.extract_statements(_MOVE)
         self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
-        self._one_at_hand = False  # `batch` has one row, which the next event alone overwrites
         self._connection = self._open()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -184,7 +163,7 @@ class Store:
             if self.path is not None:
                 self._remove_files()
             self._folded.clear()
-            self._one_at_hand = False
+            self._folds.forget()
             self._connection = self._open()
 
     def close(self) -> None:
@@ -244,7 +223,7 @@ class Store:
             "SELECT scope, seq, recorded_at, accepted, quarantined, unverifiable FROM checkpoint"
             " ORDER BY scope"
         ).rows
-        return {row[0]: Checkpoint(row[0], row[1], _aware(row[2]), *row[3:]) for row in rows}
+        return {row[0]: Checkpoint(row[0], row[1], aware(row[2]), *row[3:]) for row in rows}
 
     def bind(self, scope: str, created_at: datetime, head: int) -> int:
         """Tie a scope to its log, return where to read on; NibAheadError when they do not fit."""
@@ -279,29 +258,10 @@ class Store:
         self._folded[scope] = int(seq)
         return int(seq)
 
-    def restore(self, reader: Reader | Restored, scope: str | None = None) -> None:
+    def restore(self, learner: Learner, scope: str | None = None) -> None:
         """Tell a reader what an earlier one knew at the checkpoint of a scope, or of each."""
-        admissions = [
-            Admission(
-                row[0], row[1], row[2], row[3], _utc(row[4]), row[5], row[6], _aware(row[7]), row[8]
-            )
-            for row in self.query(_ADMITTED, [scope, scope]).rows
-        ]
-        roots = [
-            Root(row[0], row[1], row[2], _aware(row[3]))
-            for row in self.query(_ROOTS, [scope, scope]).rows
-        ]
-        recent: list[tuple[str, datetime, str]] = []
-        for one in self.checkpoints().values():
-            if one.recorded_at is not None and scope in {None, one.scope}:
-                since = one.recorded_at - FRESH_FOR - AHEAD - timedelta(seconds=1)
-                found = self.query(
-                    "SELECT scope, recorded_at, source || ' ' || id FROM event"
-                    " WHERE scope = ? AND recorded_at >= ? ORDER BY seq",
-                    [one.scope, since.replace(tzinfo=None)],
-                ).rows
-                recent += [(name, at.replace(tzinfo=UTC), seen) for name, at, seen in found]
-        reader.restore(admissions, recent, roots)
+        with self.cursor() as cursor:
+            teach(learner, cursor, scope)
 
     def apply(self, verdicts: Sequence[Verdict]) -> None:
         """Fold the next events of one scope, in order; what is folded already is left out."""
@@ -323,9 +283,7 @@ class Store:
                 if batch.rejected:
                     _append(connection, "quarantined", batch.rejected)
                 connection.execute(
-                    "UPDATE checkpoint SET seq = ?, recorded_at = ?, accepted = accepted + ?,"
-                    " quarantined = quarantined + ?, unverifiable = unverifiable + ?"
-                    " WHERE scope = ?",
+                    self._move,
                     [
                         batch.seq,
                         batch.recorded_at.replace(tzinfo=None),
@@ -338,33 +296,13 @@ class Store:
                 connection.commit()
                 self._folded[batch.scope] = batch.seq
             except BaseException:
-                self._one_at_hand = False
+                self._folds.forget()
                 with contextlib.suppress(duckdb.Error):
                     connection.rollback()
                 raise
 
     def _fold(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-        if batch.accepted == 1:
-            self._fold_one(connection, batch)
-            return
-        self._one_at_hand = False
-        statements = self._statements
-        for place, part in enumerate(batch.parts):
-            connection.execute(statements.more if place else statements.first, part)
-        for fold, statement in statements.several:
-            if fold.wants(batch.types):
-                connection.execute(statement)
-
-    def _fold_one(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-        statements, columns = self._statements, batch.columns()
-        if self._one_at_hand:
-            connection.execute(statements.other, columns)
-        else:
-            connection.execute(statements.one, batch.parts[0])
-            self._one_at_hand = True
-        for fold, statement, names in statements.alone:
-            if fold.wants(batch.types):
-                connection.execute(statement, {name: columns[name] for name in names} or None)
+        self._folds.run(connection, batch)
 
 
 def is_broken(error: duckdb.Error) -> bool:
@@ -377,11 +315,3 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Ro
     appender = connection.appender(table)
     appender.append_rows(rows)
     appender.flush()
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    return _utc(at) if at else None
-
-
-def _utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC)
