@@ -1,11 +1,6 @@
-"""The NIB's DuckDB file: opened, checked, folded into, queried, thrown away.
-
-One process holds the file. A file made with other tables or another DuckDB is deleted and made
-again, since everything in it comes from the log.
-"""
+"""The NIB of this process: bound to its log, folded into, queried, thrown away."""
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,28 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import structlog
 
 from projections.batch import Batch, Row
-from projections.errors import NibAheadError, NibError, NibLockedError
+from projections.errors import NibAheadError, NibError
 from projections.fold import Folds
 from projections.knowledge import Learner, aware, teach
-from projections.table import fingerprint, tables
+from projections.nib_file import NibFile
 from streams.reader import Verdict
 
-_log = structlog.get_logger()
 _CLOSE_WITHIN_S = 10.0
-# What keeps us from a file that may well be whole; anything else is a damaged file.
-_OUTSIDE = re.compile(
-    "permission denied|no space|is a directory|read-only|too many open|out of memory|not permitted",
-    re.IGNORECASE,
-)
-_META = """
-CREATE TABLE IF NOT EXISTS nib (fingerprint VARCHAR, duckdb VARCHAR);
-CREATE TABLE IF NOT EXISTS checkpoint (
-    scope VARCHAR PRIMARY KEY, seq UBIGINT, recorded_at TIMESTAMP, created_at TIMESTAMP,
-    accepted UBIGINT, quarantined UBIGINT, unverifiable UBIGINT);
-"""
 _MOVE = """
 UPDATE checkpoint
 SET seq = ?, recorded_at = ?, accepted = accepted + ?, quarantined = quarantined + ?,
@@ -72,99 +54,25 @@ class Rows:
 class Store:
     """The NIB as a file (or in memory, without a path)."""
 
-    def __init__(self, path: Path | None, *, memory_limit: str = "512MB", threads: int = 2) -> None:
+    def __init__(self, path: Path | None, *, memory_limit: str = "400MB", threads: int = 2) -> None:
         self.path = path
-        self._limits = {
-            "memory_limit": memory_limit,
-            "threads": str(threads),
-            "preserve_insertion_order": "false",
-            # A checkpoint writes the last row group of `event` anew: not after every few events. A
-            # batch of a rebuild is larger than this, and goes to the file without the detour.
-            "checkpoint_threshold": "48MB",
-            "temp_directory": f"{path}.tmp" if path else "",
-            "max_temp_directory_size": "1GB",  # a query must not take the disk from the log
-        }
+        self._file = NibFile(path, memory_limit=memory_limit, threads=threads)
         self._lock = threading.RLock()  # held by who writes
         self._reading: set[duckdb.DuckDBPyConnection] = set()
         self._read = threading.Condition()
         self._folds = Folds()
         (self._move,) = duckdb.extract_statements(_MOVE)
         self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
-        self._connection = self._open()
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        if self.path is not None:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            except OSError as error:
-                raise self._closed_to_us(str(error)) from error
-        connection = self._connect()
-        try:
-            connection.execute(_META)
-            made = connection.execute("SELECT fingerprint, duckdb FROM nib").fetchone()
-            connection.execute("FROM checkpoint").fetchall()
-        except duckdb.Error:
-            made = ("damaged", "")
-        ours = (fingerprint(), duckdb.__version__)
-        if made is not None and made != ours and self.path is not None:
-            _log.warning("the NIB was made by another version and is rebuilt", path=str(self.path))
-            connection.close()
-            self._remove_files()
-            connection = self._connect()
-            connection.execute(_META)
-            made = None
-        with contextlib.suppress(duckdb.Error):
-            self.path and self.path.chmod(0o600)  # type: ignore[func-returns-value]
-        for table in tables():
-            connection.execute(table.definition)
-        if made is None:
-            connection.execute("INSERT INTO nib VALUES (?, ?)", ours)
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        return connection
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._attempt()
-        except duckdb.Error as error:
-            text = str(error).partition("\n")[0]
-            if "Could not set lock" in text:
-                holder = re.search(r"PID (\d+)", str(error))
-                raise NibLockedError(
-                    f"the NIB {self.path} is in use"
-                    + (f" by process {holder[1]}" if holder else ""),
-                    hint="stop that process, or give this one another home",
-                ) from error
-            if self.path is None or not self.path.is_file() or _OUTSIDE.search(text):
-                raise self._closed_to_us(text) from error
-            _log.warning("the NIB cannot be read and is rebuilt", path=str(self.path), why=text)
-        self._remove_files()
-        try:
-            return self._attempt()
-        except duckdb.Error as error:
-            raise self._closed_to_us(str(error)) from error
-
-    def _attempt(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(str(self.path or ":memory:"), config=dict(self._limits))
-
-    def _closed_to_us(self, why: str) -> NibError:
-        return NibError(
-            f"the NIB {self.path} cannot be opened: {why}", hint="check the disk and the folder"
-        )
-
-    def _remove_files(self) -> None:
-        assert self.path is not None
-        for file in (self.path, self.path.with_name(self.path.name + ".wal")):
-            file.unlink(missing_ok=True)
+        self._connection = self._file.open()
 
     def reset(self) -> None:
         """Throw everything away: the next batch must be the log from its beginning."""
         with self._lock, self._read:
             self._close()
-            if self.path is not None:
-                self._remove_files()
+            self._file.remove()
             self._folded.clear()
             self._folds.forget()
-            self._connection = self._open()
+            self._connection = self._file.open()
 
     def close(self) -> None:
         """Write everything down and release the file; queries under way are interrupted."""
