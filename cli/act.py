@@ -7,18 +7,14 @@ import typer
 
 from cli import option
 from cli.context import Context, given
+from cli.decree import decide
 from cli.record import Status, Which, by_id, find
 from pdsno.errors import NotApplicableError
 from projections.nib import RemoteNib
 from streams.catalogue.device import DeviceQuarantined, DeviceReleased, DeviceSplit
-from streams.envelope import Signer, draft
-from streams.errors import ConflictError
 from streams.event import Event
-from streams.jetstream import JetStreamLog
-from streams.log import Log
 from streams.name import token
 
-_TRIES = 3
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stays in the log.")]
 
 
@@ -89,32 +85,25 @@ def _standing(device: dict[str, Any]) -> None:
         )
 
 
-def _decide(context: typer.Context, which: str, region: str | None, decide: Any) -> None:
+def _decide(context: typer.Context, which: str, region: str | None, choose: Any) -> None:
     found = given(context)
     if not (context.params.get("reason") or "").strip():
         raise typer.BadParameter("--reason is empty")
-    event, where = asyncio.run(_append(found, which, region, decide))
+    event, where = asyncio.run(_append(found, which, region, choose))
     option.say(f"{event.declared.name}: {where}")
 
 
-async def _append(found: Context, which: str, region: str | None, decide: Any) -> tuple[Event, str]:
+async def _append(found: Context, which: str, region: str | None, choose: Any) -> tuple[Event, str]:
     """Decide on what the log says of the device now, and append in the operator's name."""
     async with found.connection() as connection:
-        log: Log = JetStreamLog(connection)
         nib = RemoteNib(connection)
         scope, device_id = await find(nib, which, region)
-        signer = Signer(found.home.operator(scope))
-        for attempt in range(1, _TRIES + 1):
-            subject = f"pdsno.{scope}.device.{token(device_id)}"
-            last = await log.last(scope, subject)
-            seq = last.seq if last else 0
-            event = decide(await by_id(nib, scope, device_id, {scope: seq}))
-            try:
-                done = (await log.append(signer.seal([draft(event, scope)]), {subject: seq}))[0]
-            except ConflictError:
-                if attempt == _TRIES:
-                    raise
-                continue
-            await nib.query("SELECT 1", wait_for={scope: done})
-            return event, f"{device_id} ({scope}:{done})"
-    raise AssertionError("the loop returns or raises")
+
+        async def chosen(seq: int) -> Event:
+            event: Event = choose(await by_id(nib, scope, device_id, {scope: seq}))
+            return event
+
+        subject = f"pdsno.{scope}.device.{token(device_id)}"
+        said = await decide(connection, found.home, scope, subject, chosen)
+        await nib.query("SELECT 1", wait_for={scope: said.seq})
+        return said.event, f"{device_id} ({said.place})"

@@ -17,6 +17,7 @@ from cli.option import Listing
 from cli.render import Format
 from cli.run import parse_prefix
 from cli.sweep import FOUND, devices
+from cli.voice import MEMBERS, admitted
 from pdsno.discovery.plan import PROBES, PROGRESS
 from pdsno.errors import PrefixError, SweepError
 from pdsno.home import Home
@@ -127,14 +128,15 @@ async def _discover(
     async with found.connection() as connection:
         log = JetStreamLog(connection)
         signer = Signer(found.home.operator(local.region))
+        reader, read = await admitted(found.home, log, local.region)
         draft = draft_after(request.sweep_id, request, local.region)
         subject = request.subject(local.region)
         sealed = signer.seal([draft])
-        head = (await log.append(sealed, {subject: 0}))[0]
+        await log.append(sealed, {subject: 0})
         watching = asyncio.create_task(_watch(connection, request.sweep_id, console))
         try:
             async with asyncio.timeout(wait_s):
-                seq, end = await _end(found.home, log, local.region, subject, head)
+                seq, end = await _end(reader, log, local.region, subject, read)
         except TimeoutError as error:
             raise SweepError(
                 f"{local.id} did not finish the sweep within {wait_s} s",
@@ -152,26 +154,22 @@ async def _discover(
 
 
 async def _end(
-    home: Home, log: JetStreamLog, scope: str, subject: str, after: int
+    reader: Reader, log: JetStreamLog, scope: str, subject: str, after: int
 ) -> tuple[int, SweepFinished | SweepFailed]:
-    """Wait for the verified end of the sweep."""
-    reader = Reader(home.reader_keyring())
-    async for batch in log.read(scope, subjects=["controller.*"]):
-        for one in batch:
-            reader.read(one)
-    async for batch in log.follow(scope, after=after - 1, subjects=[subject]):
-        end = _ended(reader, batch)
+    """Wait for the verified end of the sweep; whoever is admitted meanwhile is known, too."""
+    async for batch in log.follow(scope, after=after, subjects=[subject, *MEMBERS]):
+        end = _ended(reader, batch, subject)
         if end is not None:
             return end
     raise AssertionError("a follower does not end")
 
 
 def _ended(
-    reader: Reader, batch: Sequence[Recorded]
+    reader: Reader, batch: Sequence[Recorded], subject: str
 ) -> tuple[int, SweepFinished | SweepFailed] | None:
     for one in batch:
         verdict = reader.read(one)
-        if isinstance(verdict, Rejected):
+        if isinstance(verdict, Rejected) and one.subject == subject:
             raise SweepError(
                 f"{one.scope}:{one.seq} of this sweep does not count:"
                 f" {verdict.reason}: {verdict.detail}",

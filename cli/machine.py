@@ -16,7 +16,7 @@ from icmplib import ICMPSocketError, ICMPv4Socket, SocketPermissionError
 from pdsno.errors import HomeError, SettingsError
 from pdsno.home import Home
 from pdsno.membership.certificate import read_chain, verify_chain
-from pdsno.settings import credentials
+from pdsno.secret import credentials
 from streams.clock import utc_now
 from streams.errors import KeyFileError, PdsnoError, ServerError
 from streams.keys import read_key

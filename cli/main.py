@@ -16,6 +16,7 @@ try:  # loading takes half a second, and Ctrl-C may come within it
         doctor,
         log,
         nib,
+        policy,
         run,
         security,
         sql,
@@ -40,7 +41,7 @@ app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
 app.command()(demo)
-for noun in (device, sweep, controller, anomaly, security, log, nib, audit):
+for noun in (device, sweep, controller, anomaly, security, policy, log, nib, audit):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
 app.command()(doctor.doctor)

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from pdsno.discovery.plan import PROBES, Probe, SnmpCredential
+from pdsno.discovery.plan import PROBES, Probe
 from pdsno.errors import HomeError, SettingsError
 from streams.name import ControllerId, ScopeName, parse_controller
 from streams.tls import is_loopback
@@ -110,6 +110,7 @@ class MembershipSettings(_Section):
     certificate_days: float = Field(90, gt=0, le=3650)
     renew_before: float = Field(1 / 3, gt=0, lt=1)  # renewed when this part of it is left
     overlap_s: float = Field(60.0, ge=0)  # how long the keys before are accepted
+    replace_within_s: float = Field(3600.0, ge=0)  # until a robbed delegation holds no more
 
 
 class TlsSettings(_Section):
@@ -138,6 +139,13 @@ class AuditSettings(_Section):
     seal_s: float = Field(60.0, gt=0, le=86400)  # also when nothing happened
 
 
+class ExecutionSettings(_Section):
+    """How changes are carried out by local controllers; the rest is in policy and token."""
+
+    devices_at_once: int = Field(32, ge=1, le=1000)  # over all changes of one controller
+    undo_for_s: float = Field(60.0, gt=0, le=600)  # a device that does not come back is tried again
+
+
 class Settings(_Section):
     """The whole of pdsno.toml."""
 
@@ -156,6 +164,7 @@ class Settings(_Section):
     sweep: SweepSettings = SweepSettings()
     membership: MembershipSettings = MembershipSettings()
     audit: AuditSettings = AuditSettings()
+    execution: ExecutionSettings = ExecutionSettings()
     snmp: tuple[SnmpSettings, ...] = ()
     access: tuple[AccessSettings, ...] = ()
 
@@ -269,53 +278,12 @@ def _overrides() -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def from_environment(name: str) -> str | None:
+    """Read a variable that a setting names."""
+    return os.environ.get(name)  # noqa: TID251  # this file owns the environment
+
+
 def home_folder(given: Path | None) -> Path:
     """Find the home folder: the option, PDSNO_HOME, else ~/.pdsno."""
     named = os.environ.get("PDSNO_HOME")  # noqa: TID251  # this file owns the environment
     return given or (Path(named) if named else Path.home() / ".pdsno")
-
-
-def credentials(settings: Settings, home: Path) -> tuple[SnmpCredential, ...]:
-    """Resolve the references to secrets; SettingsError names the reference, never the secret."""
-    return tuple(
-        SnmpCredential(
-            one.name,
-            one.version,
-            secret(one.community, home),
-            one.user,
-            one.auth_protocol,
-            secret(one.auth_key, home),
-            one.privacy_protocol,
-            secret(one.privacy_key, home),
-        )
-        for one in settings.snmp
-    )
-
-
-def secret(reference: str, home: Path) -> str:
-    """Follow `secret://file/NAME` (in the home's secrets folder) or `secret://env/NAME`."""
-    if not reference:
-        return ""
-    kind, _, name = reference.removeprefix("secret://").partition("/")
-    if (
-        not reference.startswith("secret://")
-        or kind not in {"file", "env"}
-        or "/" in name
-        or not name
-    ):
-        raise SettingsError(
-            "a secret is given by reference: secret://file/NAME or secret://env/NAME",
-            hint=f"put it into {home}/secrets/NAME, mode 600",
-        )
-    if kind == "env":
-        value = os.environ.get(name)  # noqa: TID251  # this file owns the environment
-        if value is None:
-            raise SettingsError(f"{reference}: the environment has no {name}")
-        return value
-    file = home / "secrets" / name
-    try:
-        if file.stat().st_mode & 0o077:
-            raise SettingsError(f"{file} can be read by others", hint=f"chmod 600 {file}")
-        return file.read_text().strip()
-    except OSError as error:
-        raise SettingsError(f"{reference}: {file} cannot be read: {error.strerror}") from error

@@ -34,12 +34,14 @@ _KEY = re.compile(r"^-- key: (.+)", re.MULTILINE)
 _SEVERAL = re.compile(r".*-- of several\n", re.MULTILINE)
 _ONE = re.compile(r"-- of one: ")
 _BATCH = re.compile(r"\bbatch\b")
+_CHANGES = re.compile(r"^(?:UPDATE|DELETE)\b|WHEN MATCHED|DO UPDATE", re.MULTILINE)
 _FOLDS = re.compile(r"^-- folds: (.+(?:\n--  .+)*)", re.MULTILINE)
 EVERY = "*"
 
 # Events that no table folds besides `event`, and why: they are there to be read in the log.
 LOG_ONLY = {
     "probe.failed": "what a probe could not do is in sweep.impaired; why, is asked of `event`",
+    "place.taken": "joins at the same instant meet on its subject; who is in is in `controller`",
     "policy.refused": "whoever submitted it waits for the answer; what is in force is in `policy`",
     "policy.submitted": "a wish; what came of it is policy.applied or policy.refused",
     "seal.refused": "an audit reads it from the log; `event` has it for everybody else",
@@ -76,6 +78,11 @@ class Table:
     definition: str
     folds: tuple[Fold, ...]
     types: frozenset[str]  # noun.past_participle; empty: filled otherwise; "*": every event
+
+    @property
+    def only_grows(self) -> bool:
+        """Whether no fold changes or deletes a row: as of a moment it is what came until then."""
+        return not any(_CHANGES.search(fold.sql + fold.alone) for fold in self.folds)
 
     def wants(self, types: set[str]) -> bool:
         """Tell whether a batch with these event types concerns this table."""

@@ -33,7 +33,8 @@ class JetStreamLog:
     async def prepare(self, scopes: Iterable[str], *, replicas: int = 1) -> None:
         """Create the streams that are missing; TopologyError when one is not what the log needs."""
         wanted = [topology.log_stream(scope, replicas) for scope in scopes]
-        for config in [*wanted, topology.parked_stream(replicas)]:
+        wanted += [topology.parked_stream(replicas), topology.timer_stream(replicas)]
+        for config in wanted:
             answer = await self.connection.api(f"STREAM.CREATE.{config['name']}", config)
             if answer.get("error", {}).get("err_code") == _EXISTS or "error" not in answer:
                 info = await self.connection.api(f"STREAM.INFO.{config['name']}")

@@ -9,10 +9,11 @@ where subjects of several roles meet (answers, heartbeats, renewals): a user tha
 another reaches at most what its own key's users reach anyway.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from streams.name import GLOBAL
-from streams.topology import PARKED_SUBJECT
+from streams.topology import PARKED_SUBJECT, TIMER_SUBJECT
 
 NEWCOMER = "join"  # the role of whoever may only ask to be let in
 _NAME = "{{name()}}"
@@ -45,9 +46,12 @@ def template(role: str, scope: str) -> dict[str, Any]:
     publish += ["$JS.API.CONSUMER.DELETE.*.*", "$JS.ACK.>", "pdsno-nib.query"]
     subscribe = [inbox(role, scope, _NAME) + ".>"]
     answers: dict[str, int] = {}
+    refused: list[str] = []
+    nouns: tuple[str, ...]
     match role:
         case "global":
             publish += ["pdsno.>", f"{PARKED_SUBJECT}.>", "$JS.API.STREAM.CREATE.*"]
+            publish += [f"{TIMER_SUBJECT}.set.{role}.{scope}.>"]
             subscribe += ["pdsno-beat.>"]
             subscribe += [
                 f"pdsno-{door}.*.{asked}.*"
@@ -67,21 +71,24 @@ def template(role: str, scope: str) -> dict[str, Any]:
                 "security",
                 "seal",
             )
+            nouns += ("policy", "change", "token", "lock")
             publish += [f"pdsno.{scope}.{noun}.>" for noun in nouns]
+            publish += [f"{TIMER_SUBJECT}.set.{role}.{scope}.>"]
             publish += [f"pdsno-beat.{scope}.{_NAME}", f"{PARKED_SUBJECT}.>"]
             publish += [f"pdsno-renew.{scope}.{role}.{_NAME}"]
             subscribe += [f"pdsno-beat.{scope}.*"]
             subscribe += [f"pdsno-{door}.{scope}.local.*" for door in ("join", "renew")]
             answers = _answers(1)
         case "local":
-            publish += [f"pdsno.{scope}.{noun}.{_NAME}.>" for noun in ("obs", "sweep")]
+            nouns = ("obs", "sweep", "change", "token", "execution")
+            publish += [f"pdsno.{scope}.{noun}.{_NAME}.>" for noun in nouns]
             publish += [f"pdsno-beat.{scope}.{_NAME}", "pdsno-progress.>"]
             publish += [f"pdsno-renew.{scope}.{role}.{_NAME}"]
         case "operator":
             scopes = "*" if scope == GLOBAL else scope
-            publish += [
-                f"pdsno.{scopes}.{noun}.>" for noun in ("sweep", "device", "controller", "join")
-            ]
+            nouns = ("sweep", "device", "controller", "join", "policy", "change", "token")
+            publish += [f"pdsno.{scopes}.{noun}.>" for noun in nouns]
+            refused = [f"pdsno.{scopes}.policy.current"]  # it submits policy, and never applies it
             publish += [f"pdsno-renew.{scope}.{role}.{_NAME}"]
             subscribe += ["pdsno-progress.>"]
         case "nib":
@@ -89,7 +96,7 @@ def template(role: str, scope: str) -> dict[str, Any]:
             answers = _answers(-1, _ROWS_S)  # an answer has any number of parts
         case _:
             raise ValueError(f"{role} has no place on the server")
-    return _permissions(publish, subscribe, answers)
+    return _permissions(publish, subscribe, answers, refused)
 
 
 def pusher() -> dict[str, Any]:
@@ -121,10 +128,13 @@ def _answers(most: int, for_s: int = _ANSWER_S) -> dict[str, int]:
 
 
 def _permissions(
-    publish: list[str], subscribe: list[str], answers: dict[str, int]
+    publish: list[str],
+    subscribe: list[str],
+    answers: dict[str, int],
+    refused: Sequence[str] = (),
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "pub": {"allow": publish},
+        "pub": {"allow": publish} | ({"deny": list(refused)} if refused else {}),
         "sub": {"allow": subscribe},
         "subs": -1,
         "data": -1,

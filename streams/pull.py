@@ -62,10 +62,11 @@ class Pull:
         *,
         durable: str = "",
         ack_wait_s: float = 30.0,
+        stream: str = "",
     ) -> None:
         self._connection = connection
         self._scope = scope
-        self._stream = topology.stream_name(scope)
+        self._stream = stream or topology.stream_name(scope)
         self._after = after
         self._durable = durable
         self._ack_wait_s = ack_wait_s

@@ -1,7 +1,8 @@
 """Which streams the log needs, as data; a server is made to match, or told apart, in one place.
 
 One stream per scope, a total order of its own (DESIGN.md 2): no TTL, no rollup, no deletion. Beside
-them `PDSNO_PARKED` keeps references to events that nobody could handle.
+them `PDSNO_PARKED` keeps references to events that nobody could handle, and `PDSNO_TIMER` messages
+that the server delivers when their time has come: they wake a controller and decide nothing.
 """
 
 from typing import Any
@@ -13,6 +14,8 @@ from streams.name import check_scope
 
 PARKED = "PDSNO_PARKED"
 PARKED_SUBJECT = "pdsno-parked"
+TIMER = "PDSNO_TIMER"
+TIMER_SUBJECT = "pdsno-timer"  # .set.<role>.<scope>.<key> until it is due, .due.… from then on
 _NANOS = 1_000_000_000
 # what would let a stream lose, hide, alter or invent events, or acknowledge what is not on the disk
 _NEVER = (
@@ -35,7 +38,7 @@ def stream_name(scope: str) -> str:
 
 def scope_of_stream(name: str) -> str | None:
     """Tell the scope of a log stream; None for any other stream."""
-    if not name.startswith("PDSNO_") or name == PARKED:
+    if not name.startswith("PDSNO_") or name in {PARKED, TIMER}:
         return None
     try:
         scope = check_scope(name.removeprefix("PDSNO_").lower())
@@ -81,6 +84,21 @@ def parked_stream(replicas: int = 1) -> dict[str, Any]:
     }
 
 
+def timer_stream(replicas: int = 1) -> dict[str, Any]:
+    """Describe the stream of timers: one for each key, gone once its wake-up was taken."""
+    return {
+        "name": TIMER,
+        "subjects": [TIMER_SUBJECT + ".>"],
+        "storage": "file",
+        "retention": "workqueue",
+        "discard": "old",
+        "max_msgs_per_subject": 1,
+        "max_age": 0,
+        "allow_msg_schedules": True,
+        "num_replicas": replicas,
+    }
+
+
 def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """List, readably, where a server's stream is not what the log needs; empty when it is.
 
@@ -92,7 +110,11 @@ def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
         for name, value in wanted.items()
         if name not in free and (found.get(name) or None) != (value or None)
     ]
-    return known + [f"{name} is set and must not be" for name in _NEVER if found.get(name)]
+    return known + [
+        f"{name} is set and must not be"
+        for name in _NEVER
+        if found.get(name) and not wanted.get(name)
+    ]
 
 
 def missing(scope: str, url: str) -> TopologyError:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from cli.demo import network
-from cli.demo.story import Story
+from cli.demo.story import tell
 
 
 def demo(
@@ -20,7 +20,7 @@ def demo(
         Path | None, typer.Option(help="Keep the demo's folder here, to look at afterwards.")
     ] = None,
 ) -> None:
-    """Watch all of it work, on this machine alone: about half a minute, nothing is left behind.
+    """Watch all of it work, on this machine alone: under a minute, nothing is left behind.
 
     As root it adds hosts in network namespaces, for ARP. Example: pdsno demo --keep ./demo
     """
@@ -29,10 +29,10 @@ def demo(
     console = Console()
     if keep is not None:
         keep.mkdir(parents=True)
-        asyncio.run(Story(keep, console).tell())
+        asyncio.run(tell(keep, console))
         return
     with tempfile.TemporaryDirectory(prefix="pdsno-demo-") as folder:
-        asyncio.run(Story(Path(folder), console).tell())
+        asyncio.run(tell(Path(folder), console))
 
 
 def _inside_a_namespace() -> int:

@@ -2,19 +2,21 @@
 
 reads     every scope
 decides   who joins as a regional controller or an operator, a MAC in two regions, which regional
-          controller fell silent
+          controller fell silent; policy, HIGH changes, changes of several regions, emergencies
 """
 
 import asyncio
 import contextlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from pdsno.controllers import facts
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.founding import Founding
+from pdsno.controllers.governor import Governor
 from pdsno.controllers.heartbeat import Heard, every
+from pdsno.controllers.legislator import Legislator
+from pdsno.controllers.network_answer import across_regions
 from pdsno.controllers.notary import Notary
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
@@ -22,9 +24,8 @@ from pdsno.controllers.sentry import Sentry
 from pdsno.controllers.validator import Door, Validator
 from pdsno.controllers.verdict import accepted_of
 from pdsno.controllers.warden import Warden
-from pdsno.discovery.deciders import network, report
+from pdsno.discovery.deciders import report
 from pdsno.home import GLOBAL_ID
-from streams.catalogue.device import DeviceSighted
 from streams.clock import utc_now
 from streams.errors import LogError
 from streams.log import EVERYTHING, Delivery
@@ -53,6 +54,10 @@ class Central:
             await seat.caught_up(*scopes)
             await Founding(seat, scopes).look()
             await seat.caught_up(*scopes)
+            legislator = Legislator(seat)
+            await legislator.found()
+            group.create_task(legislator.run())
+            group.create_task(Governor(seat, scopes).run())
             for region in self._regions:
                 group.create_task(self._heard.listen(seat, region))
                 reactor = Reactor(
@@ -66,7 +71,7 @@ class Central:
             doors = [Door(GLOBAL, _AT_THE_TOP), *(Door(r, _IN_A_REGION) for r in self._regions)]
             permitted = [r for r in seat.home.settings.membership.roles if r != "local"]
             group.create_task(Validator(seat, doors, permitted=permitted).run())
-            group.create_task(Warden(seat).run())
+            group.create_task(Warden(seat, self._regions).run())
             group.create_task(Notary(seat, self._regions).run())
             group.create_task(every(heartbeat_s / 2, self._keys))
 
@@ -78,29 +83,9 @@ class Central:
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Answer sightings of a region with what other regions have."""
-        store, region = self._seat.store, deliveries[0].recorded.scope
+        region = deliveries[0].recorded.scope
         await self._level(region)
-        sightings = [
-            (one, one.event)
-            for one in accepted_of(store, deliveries)
-            if isinstance(one.event, DeviceSighted)
-        ]
-        macs = {mac for _, event in sightings for mac in network.macs(event)}
-        rows = store.query(
-            "SELECT value, scope, min(device_id) FROM identity WHERE kind IN ('mac', 'base_mac')"
-            " AND scope != ? AND value IN (SELECT unnest(?)) GROUP BY ALL ORDER BY ALL",
-            [region, sorted(macs)],
-        ).rows
-        elsewhere = defaultdict[str, list[tuple[str, str]]](list)
-        for mac, other, device_id in rows:
-            elsewhere[mac].append((other, device_id))
-        answers = [(one, network.decide(event, region, elsewhere)) for one, event in sightings]
-        ids = [e.anomaly_id for _, events in answers for e in events]
-        known = facts.flagged(store, GLOBAL, ids) if ids else set()
-        return [
-            Decision(one.id, [e for e in events if e.anomaly_id not in known], one.correlation)
-            for one, events in answers
-        ]
+        return across_regions(self._seat.store, region, accepted_of(self._seat.store, deliveries))
 
     async def _level(self, region: str) -> None:
         """Take in what the other regions have by now, as far as they can be reached.

@@ -4,6 +4,8 @@ reads     its own events, and the acts of authority of its region
 emits     sweep.requested (of itself), sweep.started, device.sighted, interface.sighted,
           probe.failed, sweep.covered, sweep.finished, sweep.failed
 
+Beside that it carries out changes: pdsno/controllers/executor.py.
+
 A sweep is a delivery: what is not acknowledged is handed out again, to this controller or to a copy
 of it. What an attempt appended before it was cut off is known to the next, and not said again.
 """
@@ -16,13 +18,15 @@ import structlog
 
 from pdsno.controllers import facts
 from pdsno.controllers.errand import Errand
+from pdsno.controllers.executor import FOLLOWED, Executor
 from pdsno.controllers.heartbeat import send
 from pdsno.controllers.hold import held
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.tenure import Tenure
 from pdsno.controllers.verdict import Fact, accepted_of
 from pdsno.errors import SettingsError
-from pdsno.settings import LocalSettings, credentials
+from pdsno.secret import credentials
+from pdsno.settings import LocalSettings
 from projections.errors import NibError
 from streams.catalogue.sweep import SweepRequested
 from streams.clock import to_wire, utc_now
@@ -44,17 +48,20 @@ class Edge:
         self._settings = _settings_of(seat)
         self._policy = seat.home.settings.sweep
         self._credentials = credentials(seat.home.settings, seat.home.folder)
+        self._executor = Executor(seat)
 
     async def run(self) -> None:
         """Do the controller's work until cancelled."""
         seat = self._seat
-        subjects = [f"obs.{seat.token}.*", f"sweep.{seat.token}.*", "controller.*"]
+        own = (f"{noun}.{seat.token}.*" for noun in ("obs", "sweep", "execution"))
+        subjects = [*own, "controller.*", *FOLLOWED]
         async with asyncio.TaskGroup() as group:
             group.create_task(seat.follow({seat.scope: subjects}))
             await seat.admitted()
             group.create_task(send(seat, seat.home.settings.heartbeat_s))
             group.create_task(Tenure(seat).run())
             group.create_task(self._work())
+            group.create_task(self._executor.run())
             if self._settings.prefixes:
                 group.create_task(self._schedule())
 

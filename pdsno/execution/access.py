@@ -17,7 +17,8 @@ from pdsno.errors import SettingsError
 from pdsno.execution import drivers
 from pdsno.execution.drivers.interface import Driver, Reach
 from pdsno.execution.errors import AccessError, DriverError
-from pdsno.settings import AccessSettings, secret
+from pdsno.secret import secret
+from pdsno.settings import AccessSettings
 
 REFERENCE = "secret://"
 

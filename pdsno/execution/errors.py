@@ -9,7 +9,8 @@ PdsnoError (streams.errors)
     ├── MovedError            65   the running config is not the one that was planned on
     ├── AuthenticationError   66   the device does not accept the credential
     ├── HostKeyError          67   the device's host key is unknown or another than before
-    └── RefusedError          68   the device said no
+    ├── RefusedError          68   the device said no
+    └── ConfigSealedError     90   a recorded config cannot be opened with the keys held here
 
 `may_have_changed` is what an executor asks first. False: the device is as it was. True: nobody can
 tell before reading it; what an answer would have told did not arrive, or said that half was done.
@@ -74,3 +75,9 @@ class RefusedError(ExecutionError):
     """The device understood, and said no."""
 
     exit_code = 68
+
+
+class ConfigSealedError(ExecutionError, PermissionError):
+    """A recorded config cannot be opened: no key held here fits, or it is not whole."""
+
+    exit_code = 90

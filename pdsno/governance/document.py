@@ -11,8 +11,10 @@ import yaml
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from pdsno.errors import PolicyError
+from pdsno.governance.case import Cases
 from pdsno.governance.digest import sha256
 from pdsno.governance.policy import Addition, Policy
+from streams.name import GLOBAL
 
 M = TypeVar("M", bound=BaseModel)
 Path = Sequence[str | int]
@@ -37,6 +39,16 @@ def parse_addition(text: str, where: str) -> Addition:
     return _parse(Addition, text, where)
 
 
+def parse_cases(text: str, where: str) -> Cases:
+    """Read cases to try a policy by; PolicyError as for a policy."""
+    return _parse(Cases, text, where, "see docs/policy.md for cases that run")
+
+
+def parse(text: str, where: str, scope: str) -> Policy | Addition:
+    """Read what a scope's document is: the network's policy, or what a region adds."""
+    return parse_policy(text, where) if scope == GLOBAL else parse_addition(text, where)
+
+
 def to_json(document: Policy | Addition) -> dict[str, JsonValue]:
     """Write a document as it travels in the log: what is given, defaults written out."""
     found: dict[str, JsonValue] = document.model_dump(mode="json")
@@ -48,13 +60,18 @@ def document_hash(document: Policy | Addition) -> str:
     return sha256(to_json(document))
 
 
-def _parse(model: type[M], text: str, where: str) -> M:
+def _parse(
+    model: type[M],
+    text: str,
+    where: str,
+    hint: str = "pdsno policy show --default prints a policy with a comment on every section",
+) -> M:
     if len(text.encode()) > _MAX_BYTES:
         raise PolicyError(f"{where}: more than {_MAX_BYTES:,} bytes do not fit one event")
     is_yaml = where.endswith((".yaml", ".yml"))
     data = _yaml(text, where) if is_yaml else _toml(text, where)
     if not isinstance(data, dict):
-        raise PolicyError(f"{where}: a policy is a table of sections")
+        raise PolicyError(f"{where}: not a table of sections", hint=hint)
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -66,7 +83,7 @@ def _parse(model: type[M], text: str, where: str) -> M:
         raise PolicyError(
             f"{place}: {_named(data, path)}: {first['msg'].removeprefix('Value error, ')}"
             + (f" (and {more} more)" if more else ""),
-            hint="pdsno policy show prints a policy with a comment on every section",
+            hint=hint,
         ) from error
 
 

@@ -15,8 +15,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
+from pdsno.membership.bundle import can_seal_to
 from streams.catalogue.controller import PublicKey, ServerUser
 from streams.clock import to_wire
+from streams.credential import is_user
 from streams.keys import decode, encode
 from streams.name import ControllerId, Role, ScopeName, Token, token
 
@@ -163,6 +165,13 @@ def signed_by(public_key: str, text: bytes, signature: str) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def flaw_of(request: AskToJoin | AskToRenew) -> str:
+    """Say which key of a request is none; empty when all are: an identity is given whole."""
+    if not can_seal_to(request.exchange_key):
+        return "exchange_key is malformed"
+    return "" if is_user(request.server_user) else "server_user is malformed"
 
 
 def write(message: BaseModel) -> bytes:

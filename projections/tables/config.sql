@@ -1,4 +1,4 @@
--- Running configs by content, in parts that fit the log; the same content is kept once per device.
+-- Running configs by content, sealed, in parts that fit the log; the same content is kept once per device.
 -- key: scope, device_id, running_hash, part
 -- folds: config.recorded
 
@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS config (
     running_hash  VARCHAR NOT NULL,     -- SHA-256 of the whole text
     part          UINTEGER NOT NULL,
     parts         UINTEGER NOT NULL,
-    text          VARCHAR NOT NULL,
+    text          VARCHAR NOT NULL,     -- sealed: pdsno/execution/vault.py opens it
+    key_id        VARCHAR NOT NULL,     -- with whose key
     controller_id VARCHAR NOT NULL,
     recorded_at   TIMESTAMP NOT NULL,
     seq           UBIGINT NOT NULL
@@ -26,6 +27,7 @@ MERGE INTO config USING (
 ON config.scope = b.scope AND config.device_id = b.device_id
    AND config.running_hash = b.running_hash AND config.part = b.part
 WHEN NOT MATCHED THEN
-    INSERT (scope, device_id, running_hash, part, parts, text, controller_id, recorded_at, seq)
+    INSERT (scope, device_id, running_hash, part, parts, text, key_id, controller_id, recorded_at,
+            seq)
     VALUES (b.scope, b.device_id, b.running_hash, b.part, CAST(b.data->>'parts' AS UINTEGER),
-            b.data->>'text', b.controller_id, b.recorded_at, b.seq);
+            b.data->>'text', b.data->>'key_id', b.controller_id, b.recorded_at, b.seq);

@@ -44,6 +44,23 @@ class ControllerAdmitted(Event):
 
 
 @event(
+    "place.taken",
+    version=1,
+    subject="controller.places-{role}",
+    emitters={"global", "regional"},
+)
+class PlaceTaken(Event):
+    """One more of a role is in; it stands in the batch of the admission.
+
+    Joins at the same instant meet on its subject, so that together they keep the quota.
+    """
+
+    role: Role
+    controller_id: ControllerId
+    members: int = Field(ge=1, le=2**31 - 1)  # of the role that are in, with this one
+
+
+@event(
     "controller.renewed",
     version=1,
     subject=SUBJECT,

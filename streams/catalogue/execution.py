@@ -144,12 +144,13 @@ class ExecutionFinished(Event):
 class ConfigRecorded(Event):
     """A device's running config, in parts that fit the log, found again by its hash.
 
-    Drivers leave secrets out before it gets here.
+    Sealed: it holds secrets. Only who holds `key_id`, or a key above it, can open it.
     """
 
     controller_id: ControllerId
     device_id: Token
-    running_hash: Sha256  # over the whole text
+    running_hash: Sha256  # over the whole text, as it was read
+    key_id: str  # whose key it is sealed to
     part: Annotated[int, Field(ge=1, le=10_000)]
     parts: Annotated[int, Field(ge=1, le=10_000)]
     text: Annotated[str, Field(max_length=100_000)]

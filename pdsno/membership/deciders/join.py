@@ -17,24 +17,26 @@ the acceptance the proof: both can be checked again by anybody.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from streams.catalogue.controller import ControllerAdmitted, ControllerRenewed
+from pdsno.membership.deciders import freshness
+from pdsno.membership.deciders.assignment import free_id, is_behind, next_key_id
+from pdsno.membership.deciders.freshness import AHEAD, seconds
+from pdsno.membership.deciders.invitation import Invitation
+from streams.catalogue.controller import ControllerAdmitted, ControllerRenewed, PlaceTaken
 from streams.catalogue.join import (
     JoinAccepted,
     JoinChallenged,
     JoinFailed,
-    JoinInvited,
     JoinRefused,
     Refusal,
 )
 from streams.event import Event
 from streams.keys import KeyId
+from streams.name import GLOBAL
 
-FRESH_FOR = timedelta(seconds=300)
-AHEAD = timedelta(seconds=2)
 ANSWER_WITHIN = timedelta(seconds=30)
 FAILURES_MAX = 5  # challenges consumed in vain; then the invitation is worth nothing any more
 
@@ -64,27 +66,6 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
-    """What the log says of an invitation so far."""
-
-    temp_id: str
-    role: str | None = None  # None: there is no such invitation
-    region: str = ""
-    wanted_id: str | None = None
-    rejoin: bool = False
-    expires_at: datetime | None = None
-    public_key: str | None = None  # of whom the invitation belongs to since its first challenge
-    exchange_key: str | None = None
-    server_user: str | None = None
-    challenge_id: str | None = None
-    nonce: str | None = None
-    answer_until: datetime | None = None
-    open: bool = False
-    failures: int = 0
-    controller_id: str | None = None  # what came of it
-
-
-@dataclass(frozen=True, slots=True)
 class Gate:
     """What must be known to judge who asks."""
 
@@ -92,6 +73,7 @@ class Gate:
     blocked: Collection[str]
     challenge_id: str
     nonce: str
+    serves: str | None = None  # the only region whose tokens this validator can judge; None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,64 +86,30 @@ class House:
     quota: Mapping[str, int]
     members: Mapping[str, str]  # of the role in the region, and in force: id to key id
     taken: Collection[str] = field(default_factory=frozenset)  # ids that were ever given
+    blocked: Collection[str] = field(default_factory=frozenset)
     generation: int = 1
     region_epoch: int = 1
     valid_for: timedelta = timedelta(days=90)
     challenge_of: str | None = None  # the temporary id for which the named challenge is open
 
 
-initial = Invitation
-
-
-def evolve(state: Invitation, event: Event) -> Invitation:
-    """Fold one event; what does not concern the invitation leaves it as it is."""
-    change: dict[str, Any] = {}
-    match event:
-        case JoinInvited() if state.role is None:
-            change = {
-                "role": event.role,
-                "region": event.region,
-                "wanted_id": event.controller_id,
-                "rejoin": event.rejoin,
-                "expires_at": event.expires_at,
-            }
-        case _ if state.role is None:
-            pass
-        case JoinChallenged():
-            change = {
-                "public_key": event.public_key,
-                "exchange_key": event.exchange_key,
-                "server_user": event.server_user,
-                "challenge_id": event.challenge_id,
-                "nonce": event.nonce,
-                "answer_until": event.expires_at,
-                "open": True,
-            }
-        case JoinRefused() | JoinFailed():
-            consumed = event.challenge_id is not None and event.challenge_id == state.challenge_id
-            change = {
-                "open": state.open and not consumed,
-                "failures": state.failures + (event.challenge_id is not None),
-            }
-        case JoinAccepted():
-            change = {
-                "open": state.open and event.challenge_id != state.challenge_id,
-                "controller_id": state.controller_id or event.controller_id,
-            }
-        case _:
-            pass
-    return replace(state, **change)
+def decide_first(
+    ask: Ask, blocked: Collection[str], at: datetime, *, wanted_id: str | None = None
+) -> list[Event]:
+    """Refuse what step 1 refuses: nothing but a clock and a list, so it comes before any token."""
+    names = {ask.temp_id, ask.public_key, wanted_id or ask.temp_id}
+    wrong = freshness.against(names, ask.at, blocked, at)
+    return [_refuse(ask, *wrong)] if wrong else []
 
 
 def decide_ask(state: Invitation, ask: Ask, gate: Gate, at: datetime) -> list[Event]:
     """Answer a request: a challenge, a refusal, or nothing new for who asks again."""
-    if at - ask.at > FRESH_FOR:
-        return [_refuse(ask, "STALE_TIMESTAMP", f"sent {_seconds(at - ask.at)} ago")]
-    if ask.at - at > AHEAD:
-        return [_refuse(ask, "FUTURE_TIMESTAMP", f"sent {_seconds(ask.at - at)} from now")]
-    named = {ask.temp_id, ask.public_key, state.wanted_id or ""} & set(gate.blocked)
-    if named:
-        return [_refuse(ask, "BLOCKLISTED", f"{min(named)} is on the block list")]
+    refused = decide_first(ask, gate.blocked, at, wanted_id=state.wanted_id)
+    if refused:
+        return refused
+    if gate.serves not in {None, ask.region}:  # so the token is one that cannot be judged here
+        detail = f"{ask.region}: this one serves {gate.serves}"
+        return [_refuse(ask, "REGION_NOT_SERVED_BY_THIS_RC", detail)]
     flaw = _flaw(state, ask, gate, at)
     if flaw is not None:
         return [_refuse(ask, "INVALID_BOOTSTRAP_TOKEN", flaw)]
@@ -226,7 +174,7 @@ def decide_proof(state: Invitation, proof: Proof, house: House, at: datetime) ->
         return [_refuse(proof, "UNKNOWN_CHALLENGE", "no such challenge is open")]
     assert state.answer_until is not None, "an open challenge has an end"
     if at > state.answer_until:
-        late = _seconds(at - state.answer_until)
+        late = seconds(at - state.answer_until)
         return [_consume(proof, "CHALLENGE_EXPIRED", f"answered {late} too late")]
     if not proof.holds:
         return [_consume(proof, "INVALID_SIGNATURE", "not signed with the key of the request")]
@@ -244,7 +192,7 @@ def decide_timeout(state: Invitation, at: datetime) -> list[Event]:
         JoinRefused(
             temp_id=state.temp_id,
             reason="CHALLENGE_TIMEOUT",
-            detail=f"not answered within {_seconds(ANSWER_WITHIN)}",
+            detail=f"not answered within {seconds(ANSWER_WITHIN)}",
             challenge_id=state.challenge_id,
         )
     ]
@@ -252,11 +200,16 @@ def decide_timeout(state: Invitation, at: datetime) -> list[Event]:
 
 def _against(state: Invitation, house: House) -> tuple[Refusal, str] | None:
     """Name the rule that an identity would break, if any."""
+    named = {state.temp_id, state.public_key, state.wanted_id} & set(house.blocked)
+    if named:  # since it was challenged
+        return "BLOCKLISTED", f"{min(str(one) for one in named)} is on the block list"
     if state.role not in house.roles:
         may = ", ".join(sorted(house.roles)) or "nobody"
         return "CONTROLLER_TYPE_NOT_PERMITTED", f"{state.role}: let in here: {may}"
     if state.region not in house.regions:
         return "INVALID_REGION", f"there is no region {state.region}"
+    if state.region == GLOBAL and state.role != "operator":
+        return "INVALID_REGION", f"a {state.role} controller belongs to a region"
     if house.serves not in {None, state.region}:
         return "REGION_NOT_SERVED_BY_THIS_RC", f"{state.region}: this one serves {house.serves}"
     most = house.quota.get(state.role or "", 0)
@@ -267,47 +220,48 @@ def _against(state: Invitation, house: House) -> tuple[Refusal, str] | None:
 
 def _assign(state: Invitation, proof: Proof, house: House, at: datetime) -> list[Event]:
     """Give an identity: an id, a key, and an end."""
-    controller_id = state.wanted_id or _free(f"{state.role}.{state.region}", house.taken)
-    if state.rejoin and controller_id not in house.members:
-        return [_fail(proof, f"{controller_id} is no member, or was revoked: it cannot rejoin")]
-    if not state.rejoin and controller_id in house.taken:
-        return [_fail(proof, f"{controller_id} was given before, and ids are given once")]
+    given = state.wanted_id or free_id(
+        f"{state.role}.{state.region}", {*house.taken, *house.blocked}
+    )
+    flaw = _unassignable(state, given, house)
+    if flaw is not None:
+        return [_fail(proof, flaw)]
     accepted = JoinAccepted(
         temp_id=proof.temp_id,
         challenge_id=proof.challenge_id,
-        controller_id=controller_id,
+        controller_id=given,
         proof=proof.signature,
     )
     identity: dict[str, Any] = {
-        "controller_id": controller_id,
+        "controller_id": given,
         "public_key": state.public_key,
         "server_user": state.server_user,
         "valid_until": at + house.valid_for,
         "temp_id": proof.temp_id,
     }
     if state.rejoin:
-        key_id = next_key_id(house.members[controller_id], house.generation, house.region_epoch)
+        key_id = next_key_id(house.members[given], house.generation, house.region_epoch)
         renewed = {"key_id": key_id, "previous_until": at, "why": "rejoin"}
         return [accepted, ControllerRenewed.model_validate(identity | renewed)]
-    key_id = str(KeyId(controller_id, house.generation, house.region_epoch, 1))
+    key_id = str(KeyId(given, house.generation, house.region_epoch, 1))
     admitted = {"key_id": key_id, "role": state.role}
-    return [accepted, ControllerAdmitted.model_validate(identity | admitted)]
+    place = {"role": state.role, "controller_id": given, "members": len(house.members) + 1}
+    return [
+        accepted,
+        ControllerAdmitted.model_validate(identity | admitted),
+        PlaceTaken.model_validate(place),
+    ]
 
 
-def next_key_id(before: str, generation: int, region_epoch: int) -> str:
-    """Name the key that follows another: the next epoch, or the first under a new key above."""
-    old = KeyId.parse(before)
-    above = (generation, region_epoch)
-    assert above >= (old.generation, old.region_epoch), "keys above go forward"
-    epoch = old.controller_epoch + 1 if above == (old.generation, old.region_epoch) else 1
-    return str(KeyId(old.controller_id, generation, region_epoch, epoch))
-
-
-def _free(stem: str, taken: Collection[str]) -> str:
-    number = 1
-    while f"{stem}.{number}" in taken:
-        number += 1
-    return f"{stem}.{number}"
+def _unassignable(state: Invitation, given: str, house: House) -> str | None:
+    """Say why this id cannot be given, if it cannot."""
+    if not state.rejoin:
+        return f"{given} was given before, and ids are given once" if given in house.taken else None
+    if given not in house.members:
+        return f"{given} is no member, or was revoked: it cannot rejoin"
+    if is_behind(house.members[given], house.generation, house.region_epoch):
+        return f"{given} had a key of an epoch that this validator has yet to follow to"
+    return None
 
 
 def _refuse(command: Ask | Proof, reason: Refusal, detail: str) -> JoinRefused:
@@ -327,7 +281,3 @@ def _fail(proof: Proof, detail: str) -> JoinFailed:
         detail=detail,
         challenge_id=proof.challenge_id,
     )
-
-
-def _seconds(span: timedelta) -> str:
-    return f"{span.total_seconds():.0f} s"

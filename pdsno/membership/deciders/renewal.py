@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pdsno.membership.deciders.join import AHEAD, FRESH_FOR, next_key_id
+from pdsno.membership.deciders import freshness
+from pdsno.membership.deciders.assignment import next_key_id
 from streams.catalogue.controller import ControllerRenewed
 from streams.catalogue.join import JoinRefused, Refusal
 from streams.event import Event
@@ -82,12 +83,9 @@ def _has_it(state: Member, ask: Ask) -> bool:
 
 
 def _against(state: Member, ask: Ask, house: House, at: datetime) -> tuple[Refusal, str] | None:
-    if at - ask.at > FRESH_FOR:
-        return "STALE_TIMESTAMP", f"sent {(at - ask.at).total_seconds():.0f} s ago"
-    if ask.at - at > AHEAD:
-        return "FUTURE_TIMESTAMP", f"sent {(ask.at - at).total_seconds():.0f} s from now"
-    if {ask.controller_id, ask.public_key} & set(house.blocked):
-        return "BLOCKLISTED", f"{ask.controller_id} is on the block list"
+    wrong = freshness.against({ask.controller_id, ask.public_key}, ask.at, house.blocked, at)
+    if wrong is not None:
+        return wrong
     if state.valid_until is None:
         return "NOT_ADMITTED", f"{ask.controller_id} was never admitted here"
     if state.revoked:

@@ -47,7 +47,7 @@ def up(agents, tmp_path_factory):
     home = tmp_path_factory.mktemp("live") / "home"
     assert pdsno(home, "init").code == 0
     settings = home / "pdsno.toml"
-    port = f"[sweep]\nsnmp_port = {agents[0]}\ndeadline_s = 0.5"
+    port = f"[audit]\nseal_s = 3600\n\n[sweep]\nsnmp_port = {agents[0]}\ndeadline_s = 0.5"
     settings.write_text(settings.read_text().replace("[sweep]", port))
     said = home.parent / "up.err"
     with said.open("w") as output:

@@ -7,7 +7,6 @@ from running_network import eventually
 from trust_network import (
     RC_A,
     A,
-    B,
     asking,
     connected_as,
     invited,
@@ -94,7 +93,6 @@ FLAWS = {
     "another token": {"invitation": "A" * 43},
     "no token": {"invitation": ""},
     "another end": {"expires_at": utc_now() + timedelta(days=30)},
-    "another region": {"region": B},
     "another role": {"role": "regional"},
     "another temporary id": {"temp_id": "temp-of-another"},
     "another key": {"invited_under": "1.2"},

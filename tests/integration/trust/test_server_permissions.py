@@ -36,7 +36,71 @@ async def test_a_local_controller_writes_its_own_sightings(network):
     await connection.close()
 
 
+PERMITTED = {
+    "its own proposal": (LOCAL, "pdsno.zone-a.change.local-zone-a-1.c"),
+    "the use of its own token": (LOCAL, "pdsno.zone-a.token.local-zone-a-1.t"),
+    "its own execution": (LOCAL, "pdsno.zone-a.execution.local-zone-a-1.c"),
+    "a decision of its region": ("regional.zone-a.1", "pdsno.zone-a.change.operator-zone-a-1.c"),
+    "a token of its region": ("regional.zone-a.1", "pdsno.zone-a.token.local-zone-a-1.t"),
+    "a lock of its region": ("regional.zone-a.1", "pdsno.zone-a.lock.d"),
+    "an addition to the policy": ("regional.zone-a.1", "pdsno.zone-a.policy.current"),
+    "a decision in a region": ("global.global.1", "pdsno.zone-a.change.operator-zone-a-1.c"),
+    "a lock in a region": ("global.global.1", "pdsno.zone-a.lock.d"),
+    "the policy": ("global.global.1", "pdsno.global.policy.current"),
+    "a proposal of an operator": ("operator.zone-a.1", "pdsno.zone-a.change.operator-zone-a-1.c"),
+    "an approval in another's change": (
+        "operator.zone-a.1",
+        "pdsno.zone-a.change.local-zone-a-1.c",
+    ),
+    "a presented token": ("operator.zone-a.1", "pdsno.zone-a.token.local-zone-a-1.t"),
+    "a proposal for several regions": (
+        "operator.global.1",
+        "pdsno.global.change.operator-global-1.c",
+    ),
+    "a submitted policy": ("operator.global.1", "pdsno.global.policy.r1"),
+}
+
+
+@pytest.mark.parametrize("case", PERMITTED)
+async def test_the_server_takes(network, case):
+    home, server = network
+    name, subject = PERMITTED[case]
+    connection = await connected(home, server, name)
+    answer = await connection.request(subject, b"bytes", timeout_s=5)
+    assert json.loads(answer.data)["seq"] == 1
+    await connection.close()
+
+
 FORBIDDEN = {
+    "another controller's proposal": (LOCAL, "pdsno.zone-a.change.local-zone-a-2.c"),
+    "a decision on an operator's proposal": (LOCAL, "pdsno.zone-a.change.operator-zone-a-1.c"),
+    "a change of several regions": (LOCAL, "pdsno.global.change.local-zone-a-1.c"),
+    "another controller's token": (LOCAL, "pdsno.zone-a.token.local-zone-a-2.t"),
+    "another controller's execution": (LOCAL, "pdsno.zone-a.execution.local-zone-a-2.c"),
+    "a lock": (LOCAL, "pdsno.zone-a.lock.d"),
+    "its own policy": (LOCAL, "pdsno.zone-a.policy.current"),
+    "a timer of its region": (LOCAL, "pdsno-timer.set.regional.zone-a.x"),
+    "an execution that the region invents": (
+        "regional.zone-a.1",
+        "pdsno.zone-a.execution.local-zone-a-1.c",
+    ),
+    "the network's policy by a region": ("regional.zone-a.1", "pdsno.global.policy.current"),
+    "a token in another region": ("regional.zone-a.1", "pdsno.zone-b.token.local-zone-b-1.t"),
+    "a lock in another region": ("regional.zone-a.1", "pdsno.zone-b.lock.d"),
+    "a timer of another region": ("regional.zone-a.1", "pdsno-timer.set.regional.zone-b.x"),
+    "a timer of the global controller": ("regional.zone-a.1", "pdsno-timer.set.global.global.x"),
+    "a wake-up without a timer": ("regional.zone-a.1", "pdsno-timer.due.regional.zone-a.x"),
+    "a lock taken by an operator": ("operator.zone-a.1", "pdsno.zone-a.lock.d"),
+    "an operator in an execution": (
+        "operator.zone-a.1",
+        "pdsno.zone-a.execution.local-zone-a-1.c",
+    ),
+    "an operator applying policy": ("operator.global.1", "pdsno.global.policy.current"),
+    "an operator applying a region's policy": ("operator.global.1", "pdsno.zone-a.policy.current"),
+    "a proposal for several regions by a region's operator": (
+        "operator.zone-a.1",
+        "pdsno.global.change.operator-zone-a-1.c",
+    ),
     "another controller's sightings": (LOCAL, "pdsno.zone-a.obs.local-zone-a-2.x"),
     "another controller's sweeps": (LOCAL, "pdsno.zone-a.sweep.local-zone-a-2.x"),
     "another region": (LOCAL, "pdsno.zone-b.obs.local-zone-a-1.x"),

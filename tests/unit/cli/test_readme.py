@@ -10,10 +10,11 @@ import pdsno.errors
 import pdsno.execution.errors
 import projections.errors
 import streams.errors
-from cli.demo.story import DemoError
+from cli.demo.stage import DemoError
 from pdsno.settings import (
     AccessSettings,
     AuditSettings,
+    ExecutionSettings,
     LocalSettings,
     MembershipSettings,
     Settings,
@@ -65,9 +66,19 @@ def test_every_setting_is_documented_with_its_name():
         SnmpSettings,
         AccessSettings,
         AuditSettings,
+        ExecutionSettings,
         TlsSettings,
     )
     for section in sections:
         for name in section.model_fields:
-            if name not in {"local", "sweep", "snmp", "membership", "access", "tls", "audit"}:
+            if name not in {
+                "local",
+                "sweep",
+                "snmp",
+                "membership",
+                "access",
+                "tls",
+                "audit",
+                "execution",
+            }:
                 assert f"`{name}`" in text, f"{section.__name__}.{name}"

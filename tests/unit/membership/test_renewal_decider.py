@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pdsno.membership.deciders import renewal
-from pdsno.membership.deciders.join import next_key_id
+from pdsno.membership.deciders.assignment import next_key_id
 from pdsno.membership.deciders.renewal import Ask, House, Member
 from streams.catalogue.controller import ControllerRenewed
 

@@ -279,6 +279,7 @@ FIELDS: dict[str, Fields] = {
         "controller_id": executors,
         "device_id": devices,
         "running_hash": hashes,
+        "key_id": st.sampled_from(["local.zone-a.1#1.1.1", "local.zone-a.1#1.1.2"]),
         "part": st.sampled_from([1, 2]),
         "parts": st.just(2),
         "text": texts,

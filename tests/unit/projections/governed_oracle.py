@@ -290,7 +290,7 @@ def _config(rows: Rows, one: Accepted) -> None:
     data = one.data
     if one.event.declared.name == "config.recorded":
         key = (one.recorded.scope, data["device_id"], data["running_hash"], data["part"])
-        fields = {field: data[field] for field in ("parts", "text", "controller_id")}
+        fields = {field: data[field] for field in ("parts", "text", "controller_id", "key_id")}
         rows.setdefault(key, fields | {"recorded_at": _at(one), "seq": one.recorded.seq})
 
 

@@ -76,6 +76,11 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "role": st.sampled_from(["local", "regional"]),
         **_CERTIFICATE,
     },
+    "place.taken": {
+        "role": st.just("local"),
+        "controller_id": controllers,
+        "members": st.sampled_from([1, 7]),
+    },
     "controller.renewed": {
         "controller_id": controllers,
         **_CERTIFICATE,

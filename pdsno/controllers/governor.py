@@ -1,0 +1,245 @@
+"""The edge around the deciders of changes, for both tiers that decide about them (docs/change.md).
+
+reads     changes, tokens and executions of its scopes, its own decisions as well
+decides   the regional controller about the changes of its region; the global one about what regions
+          hand to it, changes of several regions, and emergencies besides
+
+Whatever wakes it (an event, a timer, its own start), it looks at one change as it stands: history,
+facts and time tell what is due. What is due goes into the log as one batch for each scope, each
+subject with what it had when it was read; when one moved, all is read and decided again. When
+nothing is due any more, a timer is set for the next moment at which something may be.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from pdsno.controllers.committing import commit
+from pdsno.controllers.due import concerns_root, due, mine
+from pdsno.controllers.governed import Matter, is_root, reading
+from pdsno.controllers.heartbeat import every
+from pdsno.controllers.hold import held
+from pdsno.controllers.reactor import Decision, Reactor
+from pdsno.controllers.seat import Seat
+from pdsno.controllers.verdict import accepted_of
+from pdsno.governance.change import FINAL, Change
+from pdsno.governance.deciders import lock
+from pdsno.governance.wake import wakes_at
+from projections.errors import NibError
+from streams.catalogue.change import ChangeProposed
+from streams.catalogue.policy import SUBJECT as POLICY
+from streams.clock import utc_now
+from streams.envelope import Draft, draft_after
+from streams.errors import ConflictError, LogError
+from streams.event import Event
+from streams.log import Delivery
+from streams.name import GLOBAL, parse_controller
+from streams.timer import Timers
+
+_log = structlog.get_logger()
+SUBJECTS = ("change.*.*", "token.*.*", "execution.*.*")
+_TRIES = 5
+_STEPS_MAX = 20  # decisions in a row about one change
+_RETRY_S = 1.0
+_SWEEP_S = 5.0
+_BACKSTOP = timedelta(seconds=60)  # a lock outlives its change by less, or the change ended it
+# of an executor's steps only these change what is due
+_TOLD = {
+    "change", "approval", "emergency", "token.spent", "token.issued", "token.revoked",
+    "token.expired", "execution.held", "execution.failed", "execution.finished",
+}  # fmt: skip
+Key = tuple[str, str]  # scope, change id
+
+
+class Governor:
+    """One controller's say in the changes of its scopes."""
+
+    def __init__(self, seat: Seat, scopes: Sequence[str]) -> None:
+        self._seat = seat
+        self._scopes = scopes
+        self._role = parse_controller(seat.controller_id).role
+        self._root = is_root(seat.controller_id)
+        ack_wait_s = seat.home.settings.ack_wait_s
+        self._timers = Timers(seat.connection, self._role, seat.scope, ack_wait_s=ack_wait_s)
+        self._one = asyncio.Lock()  # what one change takes, the next must see
+        self._timed: dict[Key, datetime] = {}
+        self._policy: dict[str, tuple[int, int]] = {}  # by scope, as it was swept last
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for scope in self._scopes:
+                durable = f"{self._role}-change"
+                reactor = Reactor(self._seat, scope, durable, SUBJECTS, self.decide)
+                group.create_task(reactor.run())
+            group.create_task(self._wake())
+            group.create_task(self._begin())
+            group.create_task(every(_SWEEP_S, self.sweep))
+
+    async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
+        """Look at every change that these events are about; what is due is in the log then."""
+        keys: dict[Key, None] = {}
+        for one in accepted_of(self._seat.store, deliveries):
+            name = one.event.declared.name
+            if name in _TOLD or name.partition(".")[0] in _TOLD:
+                keys[deliveries[0].recorded.scope, getattr(one.event, "change_id", "")] = None
+        for key in keys:
+            await self.look(*key)
+        return ()
+
+    async def _begin(self) -> None:
+        """Look once at everything that is open: who stood here before may have died over it."""
+        for scope in self._scopes:
+            with reading(self._seat.store) as nib:
+                found = nib.open(scope)
+            for change_id in found:
+                await self._try(scope, change_id)
+
+    async def _wake(self) -> None:
+        """Look at what a timer names."""
+        async for deliveries in self._timers.due():
+            async with held(deliveries, self._seat.home.settings.ack_wait_s):
+                for one in deliveries:
+                    scope, _, change_id = one.recorded.raw.decode(errors="replace").partition(" ")
+                    self._timed.pop((scope, change_id), None)
+                    if scope in self._scopes and not await self._try(scope, change_id):
+                        await one.retry(_RETRY_S)
+                    else:
+                        await one.ack()
+
+    async def _try(self, scope: str, change_id: str) -> bool:
+        try:
+            await self.look(scope, change_id)
+        except (LogError, NibError) as error:
+            _log.warning("will look again", change=change_id, scope=scope, error=str(error))
+            return False
+        except Exception:  # noqa: BLE001  # a bug about one change must not stop the others
+            _log.exception("a look failed", change=change_id, scope=scope)
+        return True
+
+    async def look(self, scope: str, change_id: str) -> None:
+        """Do what is due about a change; then about those that waited for it."""
+        async with self._one:
+            freed = await self._settle(scope, change_id)
+            if freed:
+                with reading(self._seat.store) as nib:
+                    waiting = [(s, one) for s in self._scopes for one in nib.waiting(s)]
+                for key in waiting:
+                    await self._settle(*key)
+
+    async def _settle(self, scope: str, change_id: str) -> bool:
+        """Decide until nothing is due; tell whether the change is over."""
+        conflicts = steps = 0
+        leveled, me = False, self._seat.controller_id
+        while steps < _STEPS_MAX:
+            with reading(self._seat.store) as nib:
+                scope, matter = mine(nib, me, scope, change_id)
+                if matter is None:
+                    return False
+                at = utc_now()
+                ours = scope == GLOBAL or not self._root or concerns_root(matter.state)
+                batches, policy = due(nib, me, scope, matter, at) if ours else ({}, 0)
+            if ours and await self._is_behind(matter.state, policy, leveled):
+                leveled = True
+                continue
+            if not batches:
+                if ours:
+                    await self._time(scope, change_id, matter.state, at)
+                return matter.state.phase in FINAL
+            try:
+                for into, events in batches.items():
+                    drafts = _drafts(matter, into, events, nib.basis, policy)
+                    seq = await commit(self._seat, into, drafts, nib.basis)
+                    await self._seat.projector.reached({into: seq})
+                steps, conflicts = steps + 1, 0
+            except ConflictError as conflict:
+                conflicts += 1
+                _log.debug("decides again", moved=conflict.subjects, change=change_id)
+                if conflicts == _TRIES:
+                    raise LogError(
+                        f"the subjects of change {change_id} keep moving",
+                        hint="somebody else is deciding the same",
+                    ) from conflict
+        raise LogError(f"{_STEPS_MAX} decisions about change {change_id} did not settle it")
+
+    async def _is_behind(self, state: Change, policy: int, leveled: bool) -> bool:  # noqa: FBT001  # once is enough
+        """Tell whether a proposal knows a newer policy than we read; then we read that as well."""
+        asked = state.asked
+        newer = isinstance(asked, ChangeProposed) and asked.policy_version > policy
+        if not newer or leveled or state.phase != "PENDING":
+            return False
+        await caught_up_with_policy(self._seat)
+        return True
+
+    async def _time(self, scope: str, change_id: str, state: Change, at: datetime) -> None:
+        """Have us woken when something may be due next."""
+        wake = wakes_at(state, at)
+        key = (scope, change_id)
+        if wake is None:
+            self._timed.pop(key, None)
+        if wake is None or self._timed.get(key) == wake:
+            return
+        await self._timers.set(f"{scope}.{change_id}", wake, f"{scope} {change_id}".encode())
+        self._timed[key] = wake
+
+    async def sweep(self) -> None:
+        """Look for what no event and no timer tells: another policy, a lock left behind."""
+        for scope in self._scopes:
+            with reading(self._seat.store) as nib:
+                policy, found = nib.effective(scope), nib.open(scope)
+                stale = [] if self._root else nib.stale_locks(scope, utc_now() - _BACKSTOP)
+            number = (policy.number, policy.addition_number) if policy else (0, 0)
+            if self._policy.setdefault(scope, number) != number:
+                self._policy[scope] = number
+                for change_id in found:
+                    await self._try(scope, change_id)
+            for one in stale:
+                await self._expire(scope, one)
+
+    async def _expire(self, scope: str, stale: lock.Lock) -> None:
+        """End a lock whose change is not there to do it."""
+        seat, basis = self._seat, dict(self._seat.projector.position)
+        for event in lock.decide_expiry(stale, seat.controller_id, utc_now(), executing=False):
+            cause = f"{event.subject(scope)}@{stale.held_by}"
+            with contextlib.suppress(ConflictError):  # it was let go, or taken again, just now
+                await commit(seat, scope, [draft_after(cause, event, scope, basis=basis)], basis)
+        await self._freed()
+
+    async def _freed(self) -> None:
+        with reading(self._seat.store) as nib:
+            waiting = [(scope, one) for scope in self._scopes for one in nib.waiting(scope)]
+        for key in waiting:
+            await self._try(*key)
+
+
+async def caught_up_with_policy(seat: Seat) -> None:
+    """Read the network's policy as it is now, where the global scope can be reached."""
+    last = await seat.log.last(GLOBAL, f"pdsno.{GLOBAL}.{POLICY}")
+    if last is not None:
+        await seat.projector.reached({GLOBAL: last.seq})
+
+
+def _drafts(
+    matter: Matter,
+    into: str,
+    events: Sequence[Event],
+    basis: Mapping[str, int],
+    policy: int,
+) -> list[Draft]:
+    """Draft a decision: who decides the same about the same makes the same ids."""
+    drafts = [
+        draft_after(
+            matter.last_id,
+            event,
+            into,
+            position=event.subject(into),
+            correlation=matter.correlation,
+            basis=dict(basis),
+        )
+        for event in events
+    ]
+    return [replace(one, policy_version=policy or None) for one in drafts]
