@@ -12,6 +12,7 @@ try:  # loading takes half a second, and Ctrl-C may come within it
         audit,
         controller,
         device,
+        diff,
         discover,
         doctor,
         log,
@@ -44,6 +45,7 @@ app.command()(demo)
 for noun in (device, sweep, controller, anomaly, security, policy, log, nib, audit):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
+app.command(name="diff")(diff.diff)
 app.command()(doctor.doctor)
 
 
