@@ -21,12 +21,8 @@ from projections.batch import FIRST, MORE, ONE, OTHER, Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
 from projections.table import fingerprint, tables
 from projections.verifier import Restored
-from streams.reader import (
-    AHEAD,
-    FRESH_FOR,
-    Reader,
-    Verdict,
-)
+from streams.reader import Reader, Verdict
+from streams.recent import AHEAD, FRESH_FOR
 from streams.standing import Admission, Root
 
 _log = structlog.get_logger()

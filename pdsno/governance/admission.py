@@ -4,8 +4,8 @@
  2. a device is named twice, or a payload is not there (MALFORMED_PROPOSAL);
  3. the hash is not that of the content (CONFIG_HASH_MISMATCH);
  4. it was made under another policy than is in force (POLICY_VERSION_MISMATCH);
- 5. a device is not known, or not in its region (UNKNOWN_DEVICE), lies in a region of another scope
-    (SEVERAL_REGIONS), is inactive, quarantined or degraded;
+ 5. a device lies in a region of another scope (SEVERAL_REGIONS), is not known, or not in its region
+    (UNKNOWN_DEVICE), is inactive, quarantined or degraded;
  6. nobody is there to execute it (NO_EXECUTOR);
  7. a driver does not take a payload (PAYLOAD_REFUSED);
  8. more devices than policy allows in one region (TOO_MANY_DEVICES);
@@ -87,12 +87,12 @@ def _outdated(proposal: ChangeProposed, policy: Effective) -> Problem | None:
 def _devices(proposal: ChangeProposed, scope: str, world: World) -> Problem | None:
     targets = proposal.targets
     found = {one.device_id: world.devices.get(one.device_id) for one in targets}
+    foreign = [t.device_id for t in targets if scope not in {GLOBAL, t.region}]
+    if foreign:  # nobody here knows devices of another region
+        return "SEVERAL_REGIONS", f"{_some(foreign)}: propose it in scope {GLOBAL}"
     lost = [t.device_id for t in targets if not _known(t, found[t.device_id])]
     if lost:
         return "UNKNOWN_DEVICE", _some(lost)
-    foreign = [t.device_id for t in targets if scope not in {GLOBAL, t.region}]
-    if foreign:
-        return "SEVERAL_REGIONS", f"{_some(foreign)}: propose it in scope {GLOBAL}"
     known = [one for one in found.values() if one is not None]
     for reason, why in (
         ("DEVICE_NOT_ACTIVE", [one.device_id for one in known if not one.active]),

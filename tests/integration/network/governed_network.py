@@ -1,26 +1,37 @@
 """Governed change on a running network: who proposes, approves, executes, and what came of it."""
 
 import contextlib
+import json
 from datetime import timedelta
 
-from running_network import eventually
+from running_network import eventually, running
 
-from pdsno.governance.deciders.token import grant_of
 from pdsno.governance.digest import config_hash
+from pdsno.membership.host import Wish, invite
+from pdsno.membership.newcomer import join
 from projections.nib import RemoteNib
 from streams.catalogue.approval import ApprovalGiven, ApprovalWithheld
 from streams.catalogue.change import ChangeClassified, ChangeProposed, ChangeWithdrawn, Target
+from streams.catalogue.device import Address, DeviceSighted, Identity
 from streams.catalogue.execution import ExecutionFailed, ExecutionFinished, ExecutionHeld
 from streams.catalogue.policy import PolicySubmitted
 from streams.catalogue.token import TokenIssued, TokenSpent
 from streams.clock import utc_now
 from streams.connection import Connection
 from streams.envelope import Signer, draft
-from streams.errors import ConflictError
 from streams.event import fresh_id
 from streams.jetstream import JetStreamLog
 
 LOCATION, NAME, ROUTE = "1.3.6.1.2.1.1.6.0", "1.3.6.1.2.1.1.5.0", "1.3.6.1.2.1.4.1.0"
+
+
+LOCALS = ("local.zone-a.1", "local.zone-a.2", "local.zone-b.1")
+SETTINGS = """
+nats_port = 0
+heartbeat_s = 0.5
+silent_after = 2000
+regions = ["zone-a", "zone-b"]
+""" + "".join(f'[[local]]\nid = "{one}"\n' for one in LOCALS)
 
 
 class Governed:
@@ -29,19 +40,51 @@ class Governed:
     def __init__(self, network, connection):
         self.network, self.home = network, network.home
         self.log, self._nib = JetStreamLog(connection), RemoteNib(connection)
+        self.eventually = eventually
 
     async def rows(self, sql, parameters=(), **more):
         return (await self._nib.query(sql, parameters, timeout_s=10, **more)).dicts()
 
     def signer(self, name):
-        if name.startswith("operator"):
-            return Signer(self.home.operator(name.split(".")[1]))
         return Signer(self.home.controller(name))
+
+    async def operator(self, name):
+        """Have another person invited, and let them join with a key in this home."""
+        _, region, _ = name.split(".")
+        wish = Wish("operator", region, name, invited_by="a test")
+        url = self.network.supervisor.url
+        paper = await invite(self.home, self.log, wish, url)
+        await join(self.home, paper, url=url, within_s=30)
+        return name
 
     async def say(self, by, scope, *events, expect=None):
         """Seal and append in somebody's name; return the last sequence."""
         sealed = self.signer(by).seal([draft(one, scope) for one in events])
         return (await self.log.append(sealed, expect or {}))[-1]
+
+    async def sight(self, *names, by="local.zone-a.1"):
+        """Let a local controller have seen devices, and wait until the NIB knows them."""
+        scope = by.split(".")[1]
+        events = [
+            DeviceSighted(
+                controller_id=by,
+                device_id=name,
+                sweep_id="sweep",
+                observed_at=utc_now(),
+                novelty="new",
+                changed=[],
+                identities=[Identity(kind="serial", value=name)],
+                addresses=[
+                    Address(address=f"10.{sum(by.encode()) % 200}.{place // 250}.{place % 250 + 1}")
+                ],
+                seen_by=["snmp"],
+                sys_name=name,
+            )
+            for place, name in enumerate(names)
+        ]
+        seq = await self.say(by, scope, *events)
+        await self.rows("SELECT 1", wait_for={scope: seq})
+        return list(names)
 
     async def devices(self, count, scope="zone-a"):
         """Wait until so many devices stand in a scope; return their ids by owner and name."""
@@ -214,9 +257,10 @@ class Governed:
         rows = await self.rows(
             "SELECT document FROM policy WHERE scope = 'global' ORDER BY number DESC LIMIT 1"
         )
-        import json  # noqa: PLC0415
-
-        await self.submit(json.loads(rows[0]["document"]) | more, edited_from)
+        await self.submit(
+            json.loads(rows[0]["document"]) | {"title": f"of a test, {edited_from}"} | more,
+            edited_from,
+        )
 
         async def there():
             rows = await self.rows("SELECT max(number) AS n FROM policy WHERE scope = 'global'")
@@ -224,6 +268,10 @@ class Governed:
 
         await eventually(there)
         return edited_from + 1
+
+    async def version(self):
+        rows = await self.rows("SELECT max(number) AS n FROM policy WHERE scope = 'global'")
+        return rows[0]["n"]
 
     async def locks(self, scope="zone-a"):
         rows = await self.rows(
@@ -250,4 +298,13 @@ async def governed(network):
         await connection.close()
 
 
-__all__ = ["ConflictError", "Governed", "governed", "grant_of"]
+@contextlib.asynccontextmanager
+async def silent_locals(folder):
+    """Run a network whose local controllers are stopped: the test speaks in their name."""
+    async with running(folder, SETTINGS) as network, governed(network) as found:
+        for one in LOCALS:
+            await network.supervisor.kill(one)
+        found.names = await found.sight(*(f"acc-{n}" for n in range(60)))
+        found.others = await found.sight(*(f"far-{n}" for n in range(5)), by="local.zone-a.2")
+        found.far = await found.sight(*(f"b-{n}" for n in range(5)), by="local.zone-b.1")
+        yield found
