@@ -8,21 +8,25 @@ said no, it is undone, by the controller itself and whoever is out of reach. Bey
 on a request that is old already, it proposes, and touches nothing.
 """
 
+import contextlib
 from datetime import timedelta
 
 import structlog
 
 from pdsno.controllers import brief
 from pdsno.controllers.governed import Matter, reading
+from pdsno.controllers.governor import caught_up_with_policy
 from pdsno.controllers.verdict import Fact
 from pdsno.controllers.workshop import Workshop, by_policy
 from pdsno.governance.change import Change
 from pdsno.governance.deciders import emergency
 from pdsno.governance.digest import config_hash
+from projections.errors import NibError
 from streams.catalogue.change import ChangeProposed
 from streams.catalogue.emergency import EmergencyDeclared, EmergencyRequested
 from streams.clock import utc_now
 from streams.envelope import draft_after
+from streams.errors import LogError
 from streams.event import Event
 
 _log = structlog.get_logger()
@@ -42,6 +46,8 @@ class Responder:
         subject = asked.subject(seat.scope)
         if await shop.settled(subject):
             return await self._again(fact, request, attempt)
+        with contextlib.suppress(LogError, NibError):  # cut off from it, the policy is as it was
+            await caught_up_with_policy(seat)
         decided = self._decided(fact, asked)
         if isinstance(decided, ChangeProposed):
             _log.warning("an emergency is proposed instead", change_id=asked.change_id)
