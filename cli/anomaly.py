@@ -40,11 +40,12 @@ def list_(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """List findings, the latest first.
 
     Example: pdsno anomaly list --kind mac-in-two-regions
     """
-    rows = given(context).rows(log, _LIST, [region, region, kind, kind, limit or _ALL])
+    rows = given(context).rows(log, _LIST, [region, region, kind, kind, limit or _ALL], at)
     Listing(form, columns, sort).write(option.parsed(rows, "detail"), _COLUMNS, "no anomalies")

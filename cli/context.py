@@ -14,6 +14,7 @@ from cli.option import say
 from pdsno.errors import HomeError, NotFoundError
 from pdsno.home import Home, connect_as_operator, nats_url
 from projections.nib import LocalNib, Nib, RemoteNib
+from projections.nib_at import NibAt
 from projections.projector import Projector
 from projections.store import Store
 from streams.connection import Connection
@@ -25,6 +26,7 @@ from streams.log import Log
 from streams.name import GLOBAL
 
 _CONNECT_S = 2.0
+Source = tuple[Path | None, str | None]  # an export, else the server; a moment, else now
 
 
 @dataclass
@@ -61,8 +63,13 @@ class Context:
             await connection.close()
 
     @contextlib.asynccontextmanager
-    async def nib(self, file: Path | None = None) -> AsyncGenerator[Nib]:
-        """Open the NIB: in the process that owns it, or made here of an export."""
+    async def nib(self, file: Path | None = None, at: str | None = None) -> AsyncGenerator[Nib]:
+        """Open the NIB, where it is or made here of an export, as it is or as of a moment."""
+        async with self._nib(file) as nib:
+            yield nib if at is None else NibAt(nib, at)
+
+    @contextlib.asynccontextmanager
+    async def _nib(self, file: Path | None) -> AsyncGenerator[Nib]:
         if file is None:
             async with self.connection() as connection:
                 yield RemoteNib(connection)
@@ -92,12 +99,12 @@ class Context:
             yield log, in_order(await log.scopes())
 
     def rows(
-        self, file: Path | None, sql: str, parameters: Sequence[Any] = ()
+        self, file: Path | None, sql: str, parameters: Sequence[Any] = (), at: str | None = None
     ) -> list[dict[str, Any]]:
-        """Ask the NIB one question."""
+        """Ask the NIB one question, of now or of a moment of the past."""
 
         async def ask() -> list[dict[str, Any]]:
-            async with self.nib(file) as nib:
+            async with self.nib(file, at) as nib:
                 return (await nib.query(sql, parameters)).dicts()
 
         return asyncio.run(ask())

@@ -1,13 +1,12 @@
 """pdsno controller: who belongs to the hierarchy, and who is being heard."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli import membership, option, render
-from cli.context import Context, given
+from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.render import Column, Format
 from pdsno.errors import NotFoundError
@@ -84,6 +83,7 @@ def list_(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """List controllers: who is admitted, who is silent, who reported last and when.
@@ -91,7 +91,7 @@ def list_(
     Example: pdsno controller list --region zone-a
     """
     rows = given(context).rows(
-        log, _LIST, [region, region, everybody or role == "operator", role, role]
+        log, _LIST, [region, region, everybody or role == "operator", role, role], at
     )
     Listing(form, columns, sort).write(rows, _COLUMNS, "no controllers")
 
@@ -145,6 +145,7 @@ def show(
     context: typer.Context,
     which: Annotated[str, typer.Argument(help="A controller, like local.zone-a.1.")],
     form: option.Form = Format.TABLE,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """Show one controller: its certificate, its keys, how it got in, and what was said of it.
@@ -152,7 +153,7 @@ def show(
     Example: pdsno controller show local.zone-a.1
     """
     option.object_only(form)
-    row = asyncio.run(_shown(given(context), which, log))
+    row = asyncio.run(_shown(given(context), which, (log, at)))
     page = option.page()
     text = render.facts(row, _FACTS, page)
     if row["history"]:
@@ -160,8 +161,8 @@ def show(
     option.show(row, form, text)
 
 
-async def _shown(found: Context, which: str, log: Path | None) -> dict[str, Any]:
-    async with found.nib(log) as nib:
+async def _shown(found: Context, which: str, source: Source) -> dict[str, Any]:
+    async with found.nib(*source) as nib:
         rows = (await nib.query(_ONE, [which])).dicts()
         if not rows:
             raise NotFoundError(f"no controller {which}", hint="pdsno controller list --all")

@@ -7,7 +7,7 @@ import typer
 
 from cli import option, render, verdict
 from cli.act import quarantine, release, split
-from cli.context import Context, given
+from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.record import LIST, ORDER, Status, Which, by_id, find
 from cli.render import Column, Format
@@ -72,6 +72,7 @@ def list_(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """List devices, by region and address.
@@ -93,7 +94,7 @@ def list_(
     sql = LIST + ("WHERE " + " AND ".join(where) if where else "") + ORDER
     if limit is not None and sort is None:
         sql += f"LIMIT {limit:d}"
-    rows = given(context).rows(log, sql, [v for vs in where.values() for v in vs])
+    rows = given(context).rows(log, sql, [v for vs in where.values() for v in vs], at)
     if sort is not None:
         rows = [dict(row) for row in render.ordered(rows, sort)][:limit]
     Listing(form, columns, sort).write(rows, COLUMNS, "no such devices" if where else "no devices")
@@ -106,6 +107,7 @@ def show(
     region: option.Region = None,
     history: Annotated[int, typer.Option(min=0, help="At most so many events.")] = 20,
     form: option.Form = Format.TABLE,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """Show one device: facts, addresses, interfaces, who sees it, and its history.
@@ -114,14 +116,14 @@ def show(
     """
     found = given(context)
     option.object_only(form)
-    device = asyncio.run(_device(found, which, region, history, log))
+    device = asyncio.run(_device(found, which, region, history, (log, at)))
     option.show(device, form, _shown(device))
 
 
 async def _device(
-    found: Context, which: str, region: str | None, history: int, log: Any
+    found: Context, which: str, region: str | None, history: int, source: Source
 ) -> dict[str, Any]:
-    async with found.nib(log) as nib:
+    async with found.nib(*source) as nib:
         scope, device_id = await find(nib, which, region)
         row = await by_id(nib, scope, device_id)
         ids = [device_id, *row["merged"]]

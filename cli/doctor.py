@@ -22,7 +22,7 @@ from streams.clock import utc_now
 from streams.connection import Connection
 from streams.errors import PdsnoError
 from streams.name import GLOBAL
-from streams.reader import AHEAD
+from streams.recent import AHEAD
 
 _COLUMNS = (
     Column("state", kind="status"),

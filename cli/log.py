@@ -16,6 +16,7 @@ from cli.check import check
 from cli.context import Context, chosen, given
 from cli.option import Listing
 from cli.render import Column, Format
+from cli.replay import replay
 from cli.tail import tail
 from pdsno.errors import NotFoundError
 from streams.clock import to_wire
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(tail)
 app.command()(check)
+app.command()(replay)
 
 
 @app.command()

@@ -38,6 +38,12 @@ Scope = Annotated[
     list[str] | None,
     typer.Option("--scope", help="global or a region; again for more.", show_default=False),
 ]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", help="As of this time (RFC 3339) or event (SCOPE:SEQ).", show_default=False
+    ),
+]
 Region = Annotated[str | None, typer.Option("--region", help="Of this region.", show_default=False)]
 
 

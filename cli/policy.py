@@ -10,6 +10,7 @@ from cli import option, render
 from cli.context import Context, given
 from cli.enact import apply
 from cli.option import Listing
+from cli.rehearse import replay, try_out
 from cli.render import Column, Format
 from cli.version import File, Region, Version, read_policy, scope_of, version, versions
 from pdsno.governance.difference import difference
@@ -19,7 +20,9 @@ from pdsno.governance.policy import Addition, Policy
 from streams.name import GLOBAL
 
 app = typer.Typer(name="policy", help="What may change, and who decides.", no_args_is_help=True)
-app.command()(apply)
+for verb in (apply, replay):
+    app.command()(verb)
+app.command(name="test")(try_out)
 
 Number = Annotated[
     int | None,

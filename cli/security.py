@@ -63,6 +63,7 @@ def list_(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """List alarms, refused joins, revocations and blocks, the latest first.
@@ -70,5 +71,5 @@ def list_(
     Example: pdsno security list --kind alarm --reason bad-mac
     """
     wanted = [region, region, kind, kind, reason, reason, limit or _ALL]
-    rows = given(context).rows(log, _LIST, wanted)
+    rows = given(context).rows(log, _LIST, wanted, at)
     Listing(form, columns, sort).write(rows, _COLUMNS, "nothing was attempted")

@@ -4,13 +4,12 @@ import asyncio
 import re
 import sys
 from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli import option
-from cli.context import Context, given
+from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.render import Column, Format
 from projections.query import TIMEOUT_S
@@ -34,6 +33,7 @@ def sql(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """Ask the NIB anything in SQL (DuckDB's); it reads, and nothing else.
@@ -48,14 +48,14 @@ def sql(
     if statement is None:
         raise typer.BadParameter("a statement is missing; --tables and --schema say what there is")
     text = sys.stdin.read() if statement == "-" else statement
-    found = asyncio.run(_ask(given(context), text, timeout, log))
+    found = asyncio.run(_ask(given(context), text, timeout, (log, at)))
     names = _told_apart(found.columns)
     rows = [dict(zip(names, row, strict=True)) for row in found.rows]
     listing.write(rows, [Column(name, name) for name in names], "no rows")
 
 
-async def _ask(found: Context, text: str, timeout_s: float, log: Path | None) -> Rows:
-    async with found.nib(log) as nib:
+async def _ask(found: Context, text: str, timeout_s: float, source: Source) -> Rows:
+    async with found.nib(*source) as nib:
         return await nib.query(text, timeout_s=timeout_s)
 
 

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli import option, render
-from cli.context import Context, given
+from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.render import Column, Format
 from pdsno.errors import NotFoundError
@@ -122,6 +121,7 @@ def list_(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """List sweeps, the latest first.
@@ -129,7 +129,7 @@ def list_(
     Example: pdsno sweep list --controller local.zone-a.1 --status failed --limit 10
     """
     wanted = [region, region, controller, controller, status, status, limit or _ALL]
-    rows = given(context).rows(log, _LIST, wanted)
+    rows = given(context).rows(log, _LIST, wanted, at)
     Listing(form, columns, sort).write(rows, _COLUMNS, "no sweeps")
 
 
@@ -140,6 +140,7 @@ def show(
         str, typer.Argument(help="A sweep: its id, the beginning or end of it, or last.")
     ],
     form: option.Form = Format.TABLE,
+    at: option.At = None,
     log: option.LogFile = None,
 ) -> None:
     """Show one sweep: its parts, what was found, changed and missed, and which probes failed.
@@ -147,12 +148,12 @@ def show(
     Example: pdsno sweep show last
     """
     option.object_only(form)
-    sweep = asyncio.run(_sweep(given(context), which, log))
+    sweep = asyncio.run(_sweep(given(context), which, (log, at)))
     option.show(sweep, form, _shown(sweep))
 
 
-async def _sweep(found: Context, which: str, log: Path | None) -> dict[str, Any]:
-    async with found.nib(log) as nib:
+async def _sweep(found: Context, which: str, source: Source) -> dict[str, Any]:
+    async with found.nib(*source) as nib:
         row = await _find(nib, which)
         key = [row["region"], row["sweep_id"]]
         row["parts"] = (await nib.query(_PARTS, key)).dicts()

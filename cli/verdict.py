@@ -17,7 +17,8 @@ from streams.clock import to_wire
 from streams.envelope import MalformedError, take_apart
 from streams.keys import Keyring
 from streams.log import Log, Recorded
-from streams.reader import AHEAD, FRESH_FOR, Accepted, Reader, Rejected, Unverifiable, Verdict
+from streams.reader import Accepted, Reader, Rejected, Unverifiable, Verdict
+from streams.recent import AHEAD, FRESH_FOR
 
 _STEP = 2000
 

@@ -12,6 +12,8 @@ PdsnoError (streams.errors)
 ├── InviteError         14   an invitation is missing, damaged, used up or not for this
 ├── JoinError           15   a validator refused to let in or to renew, or did not answer
 ├── LogUnverifiedError  16   a log holds events that no key of this home can verify
+├── ReplayError         31   a decision of the log comes out otherwise when it is made again
+├── SliceError          32   a slice of a log is damaged, or cannot be cut so
 ├── PolicyError         17   a policy document is malformed, or would loosen what it may not
 │   ├── PolicyVersionError     18   a policy was edited from another version than is in force
 │   ├── PolicyUnansweredError  19   nobody said whether a policy is applied
@@ -123,6 +125,18 @@ class PolicyReplayError(PolicyError):
     """A policy would have decided otherwise than was decided, or it cannot be told."""
 
     exit_code = 28
+
+
+class ReplayError(PdsnoError):
+    """A decision of the log comes out otherwise when it is made again."""
+
+    exit_code = 31
+
+
+class SliceError(PdsnoError, ValueError):
+    """A slice of a log is damaged, is no slice, or cannot be cut so."""
+
+    exit_code = 32
 
 
 class ChangeError(PdsnoError):

@@ -10,6 +10,7 @@ creds/                <process>.creds: how each process proves itself to the ser
 creds/account.pub     the account that all users belong to
 creds/system.creds    may replace what the server knows of accounts: for the global controller
 creds/signing/        operator.nk, system.nk, account.nk, <role>.<scope>.nk; each 0600
+creds/signing/before/ those that were replaced and still hold (membership/delegation.py)
 secrets/              what secret://file/NAME points to; each 0600
 tls/                  ca.pem; a CA of our own besides: ca.key, server.pem, server.key, each 0600
 nats/                 the store of the embedded server
@@ -22,16 +23,18 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from nkeys import NkeysError
 from pydantic import BaseModel
 
 from pdsno.errors import HomeError
 from pdsno.settings import Settings, read_settings
 from streams.connection import Connection
 from streams.credential import Seed, read_seed
+from streams.credential_file import read_credentials
 from streams.errors import KeyFileError
 from streams.keys import KeyFile, Keyring, read_key
 from streams.name import GLOBAL, ControllerId, Role, parse_controller
-from streams.secret_file import write_secret
+from streams.secret_file import read_secret, write_secret
 from streams.server import EmbeddedServer
 from streams.tls import OwnAuthority, ServerTls, client_context
 
@@ -227,7 +230,22 @@ class Home:
 
     def signing(self, name: str) -> Seed:
         """Read a seed that users are signed with: `<role>.<scope>`, or the server's own."""
-        return read_seed(self._read(f"signing/{name}.nk"))
+        file = self.folder / "creds" / "signing" / f"{name}.nk"
+        raw = read_secret(file, hint="restore it from your backup, or join again")
+        try:
+            return read_seed(raw.decode().strip())
+        except (ValueError, NkeysError) as error:
+            raise KeyFileError(
+                f"{file} is damaged", hint="restore it from your backup, or join again"
+            ) from error
+
+    def signing_names(self) -> list[str]:
+        """List the scoped signing keys that are here."""
+        return sorted(file.stem for file in (self.folder / "creds" / "signing").glob("*.*.nk"))
+
+    def server_user(self, name: str) -> str:
+        """Read the public nkey with which a process of this home proves itself to the server."""
+        return read_credentials(self.folder / "creds" / f"{name}.creds").seed.public
 
     def _read(self, name: str) -> str:
         file = self.folder / "creds" / name

@@ -110,6 +110,7 @@ class MembershipSettings(_Section):
     certificate_days: float = Field(90, gt=0, le=3650)
     renew_before: float = Field(1 / 3, gt=0, lt=1)  # renewed when this part of it is left
     overlap_s: float = Field(60.0, ge=0)  # how long the keys before are accepted
+    replace_within_s: float = Field(3600.0, ge=0)  # until a robbed delegation holds no more
 
 
 class TlsSettings(_Section):

@@ -12,7 +12,14 @@ from typing import Any, Protocol
 import orjson
 
 from projections import query
-from projections.errors import NibError, QueryError
+from projections.errors import (
+    BeyondHeadError,
+    MomentError,
+    NibError,
+    QueryError,
+    TooEarlyError,
+)
+from projections.past import Past
 from projections.projector import Projector
 from projections.store import Rows, Store
 from projections.table import tables
@@ -22,6 +29,9 @@ from streams.errors import LogUnreachableError, PdsnoError
 SUBJECT = "pdsno-nib.query"
 _PART_BYTES = 256 * 1024
 _ROW_BYTES = 640 * 1024  # with a part before it, less than the server's max_payload
+_ERRORS: dict[Any, type[PdsnoError]] = {
+    kind.__name__: kind for kind in (QueryError, MomentError, BeyondHeadError, TooEarlyError)
+}
 
 
 class Nib(Protocol):
@@ -34,8 +44,15 @@ class Nib(Protocol):
         *,
         wait_for: Mapping[str, int] | None = None,
         timeout_s: float = query.TIMEOUT_S,
+        at: str | None = None,
     ) -> Rows:
-        """Run one reading statement, after these positions are folded."""
+        """Run one reading statement, after these positions are folded, or as of a moment.
+
+        A moment is written as people do (projections/moment.py). MomentError when it is none.
+        """
+
+    async def moment(self, at: str) -> dict[str, Any]:
+        """Find a moment: its time (`at`), its position in each scope, and both in one text."""
 
     async def status(self) -> list[dict[str, Any]]:
         """Tell, per scope, how far the NIB is and what came of the events."""
@@ -60,6 +77,11 @@ class LocalNib:
         self._projector = projector
         self._rebuild = rebuild
 
+    @functools.cached_property
+    def past(self) -> Past:
+        """The past of this NIB."""
+        return Past(self._store)
+
     async def query(
         self,
         sql: str,
@@ -67,12 +89,22 @@ class LocalNib:
         *,
         wait_for: Mapping[str, int] | None = None,
         timeout_s: float = query.TIMEOUT_S,
+        at: str | None = None,
     ) -> Rows:
         """Run one reading statement; see Nib.query."""
         if wait_for and self._projector is not None:
             await self._projector.reached(wait_for)
-        work = functools.partial(query.run, self._store, sql, parameters, timeout_s=timeout_s)
+
+        def work() -> Rows:
+            session = None if at is None else self.past.session(self.past.find(at))
+            return query.run(self._store, sql, parameters, timeout_s=timeout_s, session=session)
+
         return await asyncio.to_thread(work)
+
+    async def moment(self, at: str) -> dict[str, Any]:
+        """Find a moment; see Nib.moment."""
+        found = await asyncio.to_thread(lambda: self.past.find(at))
+        return {"at": query.plain(found.at), "positions": dict(found.positions), "text": str(found)}
 
     async def status(self) -> list[dict[str, Any]]:
         """Tell how far the NIB is; see Nib.status."""
@@ -130,11 +162,14 @@ async def serve(nib: Nib, connection: Connection, *, subject: str = SUBJECT) -> 
                         asked.get("parameters", ()),
                         wait_for=asked.get("wait_for"),
                         timeout_s=min(float(asked.get("timeout_s", query.TIMEOUT_S)), 600.0),
+                        at=asked.get("at"),
                     )
                     parts = _parts(rows)  # all of them first: an error comes instead of an answer
                     yield orjson.dumps({"columns": rows.columns})
                     for part in parts:
                         yield part
+                case "moment":
+                    yield orjson.dumps({"answer": await nib.moment(asked["at"])})
                 case "status":
                     yield orjson.dumps({"answer": await nib.status()})
                 case "digest":
@@ -189,6 +224,7 @@ class RemoteNib:
         *,
         wait_for: Mapping[str, int] | None = None,
         timeout_s: float = query.TIMEOUT_S,
+        at: str | None = None,
     ) -> Rows:
         """Run one reading statement there; see Nib.query."""
         parts = await self._ask(
@@ -198,11 +234,17 @@ class RemoteNib:
                 "parameters": list(parameters),
                 "wait_for": dict(wait_for or {}),
                 "timeout_s": timeout_s,
+                "at": at,
             },
             timeout_s + 35,
         )
         rows = [tuple(row) for part in parts[1:] for row in part]
         return Rows(parts[0]["columns"], rows)
+
+    async def moment(self, at: str) -> dict[str, Any]:
+        """Find a moment there; see Nib.moment."""
+        answer: dict[str, Any] = (await self._ask({"ask": "moment", "at": at}, 30))[0]["answer"]
+        return answer
 
     async def status(self) -> list[dict[str, Any]]:
         """Tell how far that NIB is; see Nib.status."""
@@ -230,6 +272,6 @@ class RemoteNib:
         if not parts:
             raise NibError("the NIB gave an empty answer")
         if isinstance(parts[0], dict) and "error" in parts[0]:
-            kind = QueryError if parts[0].get("kind") == "QueryError" else NibError
+            kind = _ERRORS.get(parts[0].get("kind"), NibError)
             raise kind(parts[0]["error"], hint=parts[0].get("hint", ""))
         return parts

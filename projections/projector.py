@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import structlog
 
+from projections.backlog import Backlog
 from projections.batch import Batch, judge
 from projections.errors import NibError
 from projections.store import Store
@@ -23,12 +24,9 @@ from streams.log import EVERYTHING, Log, Recorded
 from streams.reader import Reader
 
 _log = structlog.get_logger()
-_BATCH_MAX = 20_000
-_AHEAD_MAX = 40_000  # events read and not judged yet; bounds the memory
-_BYTES_MAX = 32 * 1024 * 1024  # of one batch, however large its events are
 _FAR = 20_000  # so many events behind, another process verifies them
-_DELIVERY_MAX = 4000  # events on their way to it at once
-_BULK_MAX, _BULK_BYTES_MAX = 60_000, 96 * 1024 * 1024  # of what it verified, folded at once
+_BULK_MIN, _BULK_MAX = 20_000, 60_000  # of what it verified, folded at once
+_BULK_BYTES_MAX = 96 * 1024 * 1024
 _TRIES = 5
 
 
@@ -83,28 +81,15 @@ class Projector:
         reader = Reader(self._keyring)
         self.store.restore(reader, scope)
         source = self._log.follow if live else self._log.read
-        queue = _Queue(source(scope, after=after, subjects=subjects))
-        loop = asyncio.get_running_loop()
-        folding: asyncio.Future[None] | None = None
-        batch = Batch()
-        try:
+        async with self._working(source(scope, after=after, subjects=subjects)) as (events, fold):
             while True:
-                if queue.empty and folding is not None:
-                    await self._folded(folding, batch)
-                    folding = None
-                elif (taken := await queue.take()) is not None:
-                    judged = await loop.run_in_executor(self._judge, judge, reader, taken)
-                    if folding is not None:
-                        await self._folded(folding, batch)
-                    batch = judged
-                    folding = loop.run_in_executor(self._fold, self._write, batch)
+                if events.empty and not fold.idle:
+                    await fold.end()
+                elif (taken := await events.take()) is not None:
+                    loop = asyncio.get_running_loop()
+                    await fold.begin(await loop.run_in_executor(self._judge, judge, reader, taken))
                 else:
                     return
-        finally:
-            if folding is not None:  # whoever stops us may delete the file next
-                await asyncio.wait([folding])
-                folding.exception()
-            await queue.close()
 
     async def _bind(self, scope: str) -> tuple[int, int]:
         """Tell where a scope is folded to, and where its log ends."""
@@ -117,36 +102,35 @@ class Projector:
         """Fold what the log holds now, verified by another process."""
         known = Restored()
         self.store.restore(known, scope)
-        loop = asyncio.get_running_loop()
-        folding: asyncio.Future[None] | None = None
-        folded, bulk = Batch(), Batch()
-        async with self._one_verifier:
-            queue = _Queue(self._log.read(scope, after=after, subjects=subjects))
-            try:
-                with Verifier(self._keyring, known) as verifier:
-                    async for batch in verifier.batches(queue.deliveries()):
+        source = self._log.read
+        async with (
+            self._one_verifier,
+            self._working(source(scope, after=after, subjects=subjects)) as (events, fold),
+        ):
+            bulk = Batch()
+            with Verifier(self._keyring, known) as verifier:
+                batches = verifier.batches(events.deliveries())
+                async with contextlib.aclosing(batches):
+                    async for batch in batches:
                         bulk.extend(batch)
-                        if len(bulk) < _BULK_MAX and bulk.size < _BULK_BYTES_MAX:
-                            continue
-                        if folding is not None:
-                            await self._folded(folding, folded)
-                        folded, bulk = bulk, Batch()
-                        folding = loop.run_in_executor(self._fold, self._write, folded)
-                if folding is not None:
-                    await self._folded(folding, folded)
-                if len(bulk):
-                    folded = bulk
-                    folding = loop.run_in_executor(self._fold, self._write, folded)
-                    await self._folded(folding, folded)
-            finally:
-                if folding is not None:
-                    await asyncio.wait([folding])
-                    folding.exception()
-                await queue.close()
+                        full = len(bulk) >= _BULK_MAX or bulk.size >= _BULK_BYTES_MAX
+                        if full or (fold.idle and len(bulk) >= _BULK_MIN):
+                            await fold.begin(bulk)
+                            bulk = Batch()
+            await fold.begin(bulk)
+            await fold.end()
 
-    async def _folded(self, folding: asyncio.Future[None], batch: Batch) -> None:
-        await asyncio.shield(folding)
-        await self._reached(batch.scope, batch.seq)
+    @contextlib.asynccontextmanager
+    async def _working(
+        self, source: AsyncGenerator[list[Recorded], None]
+    ) -> AsyncGenerator[tuple[Backlog, "_Folding"], None]:
+        """Read on and fold beside whoever judges; at the end, however it comes, neither goes on."""
+        events, fold = Backlog(source), _Folding(self._fold, self._write, self._reached)
+        try:
+            yield events, fold
+        finally:
+            await fold.settle()  # whoever stops us may delete the file next
+            await events.close()
 
     def _write(self, batch: Batch) -> None:
         for attempt in range(1, _TRIES + 1):
@@ -199,56 +183,41 @@ class Projector:
         self.store.close()
 
 
-class _Queue:
-    """What was read and not judged yet; reading waits while it is full."""
+class _Folding:
+    """The fold under way, if there is one."""
 
-    def __init__(self, source: AsyncGenerator[list[Recorded], None]) -> None:
-        self._waiting: list[Recorded] = []
-        self._arrived, self._room = asyncio.Event(), asyncio.Event()
-        self._reading = asyncio.create_task(self._read(source))
-        self._reading.add_done_callback(lambda _: self._arrived.set())
-
-    async def _read(self, source: AsyncGenerator[list[Recorded], None]) -> None:
-        async with contextlib.aclosing(source) as batches:
-            async for batch in batches:
-                self._waiting.extend(batch)
-                self._arrived.set()
-                while len(self._waiting) >= _AHEAD_MAX:
-                    self._room.clear()
-                    await self._room.wait()
+    def __init__(
+        self,
+        thread: ThreadPoolExecutor,
+        write: Callable[[Batch], None],
+        reached: Callable[[str, int], Awaitable[None]],
+    ) -> None:
+        self._thread, self._write, self._reached = thread, write, reached
+        self._batch = Batch()
+        self._under_way: asyncio.Future[None] | None = None
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing waits at this moment."""
-        return not self._waiting
+    def idle(self) -> bool:
+        """Whether nothing is being folded at this moment."""
+        return self._under_way is None or self._under_way.done()
 
-    async def deliveries(self) -> AsyncGenerator[list[Recorded], None]:
-        """Yield events as they come, in lists that are soon on their way."""
-        while (taken := await self.take(_DELIVERY_MAX)) is not None:
-            yield taken
+    async def begin(self, batch: Batch) -> None:
+        """Fold a batch, after the one before."""
+        await self.end()
+        loop = asyncio.get_running_loop()
+        self._batch = batch
+        self._under_way = loop.run_in_executor(self._thread, self._write, batch)
 
-    async def take(self, most: int | None = None) -> list[Recorded] | None:
-        """Wait for events and take a batch of them; None at the end."""
-        while not self._waiting:
-            if self._reading.done():
-                self._reading.result()
-                return None
-            self._arrived.clear()
-            await self._arrived.wait()
-        size = count = 0
-        for one in self._waiting[: most or _BATCH_MAX]:
-            size += len(one.raw)
-            if size > _BYTES_MAX and count:
-                break
-            count += 1
-        taken = self._waiting[:count]
-        del self._waiting[:count]
-        self._room.set()
-        return taken
+    async def end(self) -> None:
+        """Wait until it is folded, and tell who waits for it."""
+        if self._under_way is not None:
+            await asyncio.shield(self._under_way)
+            self._under_way = None
+            if len(self._batch):
+                await self._reached(self._batch.scope, self._batch.seq)
 
-    async def close(self) -> None:
-        """Stop reading; what went wrong was told by take."""
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
-        if not self._reading.cancelled():
-            self._reading.exception()
+    async def settle(self) -> None:
+        """Wait until nothing is written any more; what went wrong was told by `end`."""
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
+            self._under_way.exception()

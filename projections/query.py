@@ -14,6 +14,7 @@ import duckdb
 
 from projections.deadline import Deadlines
 from projections.errors import NibError, QueryError
+from projections.past import Session
 from projections.store import Rows, Store, is_broken
 from streams.clock import to_wire
 
@@ -47,10 +48,14 @@ def run(
     *,
     timeout_s: float = TIMEOUT_S,
     rows_max: int = ROWS_MAX,
+    session: Session | None = None,
 ) -> Rows:
-    """Run a query; QueryError when it is refused, wrong, too long or too large."""
+    """Run a query, now or in a session of the past.
+
+    QueryError when it is refused, wrong, too long or too large.
+    """
     check(sql)
-    with store.cursor() as cursor:
+    with (session or store).cursor() as cursor:
         expired = threading.Event()
 
         def expire() -> None:
@@ -59,6 +64,8 @@ def run(
 
         try:
             with _DEADLINES.within(timeout_s, expire):
+                if session is not None:
+                    session.prepare(sql)
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
                 cursor.execute(sql, list(parameters))
                 columns = [column[0] for column in cursor.description or []]

@@ -21,12 +21,8 @@ from projections.batch import FIRST, MORE, ONE, OTHER, Batch, Row
 from projections.errors import NibAheadError, NibError, NibLockedError
 from projections.table import fingerprint, tables
 from projections.verifier import Restored
-from streams.reader import (
-    AHEAD,
-    FRESH_FOR,
-    Reader,
-    Verdict,
-)
+from streams.reader import Reader, Verdict
+from streams.recent import AHEAD, FRESH_FOR
 from streams.standing import Admission, Root
 
 _log = structlog.get_logger()
@@ -111,6 +107,7 @@ class Store:
         }
         self._lock = threading.RLock()  # held by who writes
         self._reading: set[duckdb.DuckDBPyConnection] = set()
+        self._lasting: set[duckdb.DuckDBPyConnection] = set()  # whose temporary tables are kept
         self._read = threading.Condition()
         self._statements = _Statements()
         self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
@@ -203,25 +200,50 @@ class Store:
             for cursor in self._reading:
                 cursor.interrupt()
             self._read.wait(0.05)
+        while self._lasting:
+            self._lasting.pop().close()
         self._connection.close()
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection of its own for one reader; NibError when the NIB is closed."""
+        cursor = self.lasting_cursor()
+        try:
+            with self.using(cursor):
+                yield cursor
+        finally:
+            self.release(cursor)
+
+    def lasting_cursor(self) -> duckdb.DuckDBPyConnection:
+        """Give a connection that stays until it is released, or the NIB is closed."""
         with self._read:
             try:
                 cursor = self._connection.cursor()
             except duckdb.ConnectionException as error:
                 raise NibError("the NIB is closed", hint="it may be rebuilt: ask again") from error
+            self._lasting.add(cursor)
+        return cursor
+
+    @contextlib.contextmanager
+    def using(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Use a connection: whoever closes the NIB interrupts it, and waits for the end of it."""
+        with self._read:
+            if cursor not in self._lasting:
+                raise NibError("the NIB is closed", hint="it may be rebuilt: ask again")
             self._reading.add(cursor)
         try:
             with self._usable():
-                yield cursor
+                yield
         finally:
-            cursor.close()
             with self._read:
                 self._reading.discard(cursor)
                 self._read.notify_all()
+
+    def release(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Close a connection; nobody uses it any more."""
+        with self._read:
+            self._lasting.discard(cursor)
+        cursor.close()
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[None]:

@@ -31,6 +31,7 @@ _SECTION = re.compile(r"^-- name: (table|fold)(.*)\n", re.MULTILINE)
 _KEY = re.compile(r"^-- key: (.+)", re.MULTILINE)
 _SEVERAL = re.compile(r".*-- of several\n", re.MULTILINE)
 _ONE = re.compile(r"-- of one: ")
+_CHANGES = re.compile(r"^(?:UPDATE|DELETE)\b|WHEN MATCHED|DO UPDATE", re.MULTILINE)
 _FOLDS = re.compile(r"^-- folds: (.+(?:\n--  .+)*)", re.MULTILINE)
 EVERY = "*"
 
@@ -68,6 +69,11 @@ class Table:
     definition: str
     folds: tuple[Fold, ...]
     types: frozenset[str]  # noun.past_participle; empty: filled otherwise; "*": every event
+
+    @property
+    def only_grows(self) -> bool:
+        """Whether no fold changes or deletes a row: as of a moment it is what came until then."""
+        return not any(_CHANGES.search(fold.sql + fold.alone) for fold in self.folds)
 
     def wants(self, types: set[str]) -> bool:
         """Tell whether a batch with these event types concerns this table."""

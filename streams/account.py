@@ -49,7 +49,8 @@ class AccountError(ServerError):
 class Account:
     """What the server shall know of an account: who signs its users, and who is out.
 
-    `signing` gives the public key of each `<role>.<scope>`. `revoked` gives, for the public key of
+    `signing` gives the public key of each `<role>.<scope>`, `before` those that were replaced and
+    still hold. `revoked` gives, for the public key of
     a user (or EVERYBODY), the epoch second up to which credentials that were issued to it do not
     count; later ones do, so clocks that differ want a margin.
     """
@@ -57,6 +58,7 @@ class Account:
     public: str
     name: str = "pdsno"
     signing: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
     revoked: Mapping[str, int] = field(default_factory=dict)
 
     def jwt(self, operator: Seed, *, issued_at: int | None = None) -> str:
@@ -69,7 +71,9 @@ class Account:
         }
         if self.signing:
             claims["signing_keys"] = [
-                _scope(key_name, public) for key_name, public in sorted(self.signing.items())
+                _scope(key_name, public)
+                for names in (self.signing, self.before)
+                for key_name, public in sorted(names.items())
             ]
         if self.revoked:
             claims["revocations"] = dict(sorted(self.revoked.items()))
@@ -119,8 +123,11 @@ async def account_on(system: Connection, public: str) -> Account:
     except ValueError as error:
         raise AccountError(f"the server knows no account {public}") from error
     claims = body["nats"]
-    signing = {one["role"]: one["key"] for one in claims.get("signing_keys", [])}
-    return Account(public, body["name"], signing, claims.get("revocations", {}))
+    signing: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for one in claims.get("signing_keys", []):  # in the order in which they were written
+        (before if one["role"] in signing else signing)[one["role"]] = one["key"]
+    return Account(public, body["name"], signing, before, claims.get("revocations", {}))
 
 
 def operator_jwt(operator: Seed, system_account: str) -> str:

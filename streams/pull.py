@@ -6,18 +6,18 @@ import json
 import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import nats.errors
 
 from streams import topology
+from streams.clock import EPOCH
 from streams.connection import Connection
 from streams.errors import LogError
 from streams.intake import Arrival
 from streams.log import Delivery, Recorded
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WINDOW = 4096  # events asked for at once when reading
 _WINDOW_BYTES = 8 * 1024 * 1024
 _EXPIRES_S = 20.0  # a request for events is renewed this often
@@ -223,7 +223,7 @@ class Pull:
 def _recorded(scope: str, one: Arrival) -> Recorded:
     assert one.reply is not None, "the server's own words are told apart before"
     _, seq, stamp = _ack_parts(one.reply)
-    at = _EPOCH + timedelta(microseconds=stamp // 1000)
+    at = EPOCH + timedelta(microseconds=stamp // 1000)
     return Recorded(scope, seq, one.subject.decode(), at, one.data)
 
 

@@ -27,20 +27,14 @@ The same log gives the same verdicts on every reading, and from every position: 
 accepted leaves no trace in the reader.
 """
 
-from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import ValidationError
 
-import streams.catalogue  # noqa: F401  # fills the registry before anything is read
-from streams.clock import from_wire, is_wire
+from streams.body import instant, parse, validate
 from streams.envelope import (
     MAC_CHARS,
     Frame,
@@ -50,70 +44,39 @@ from streams.envelope import (
     verify_mac,
     verify_signature,
 )
-from streams.event import REGISTRY, Event
+from streams.event import Event
 from streams.keys import KeyId, Keyring
 from streams.log import Recorded
 from streams.name import parse_controller
-from streams.refusal import Reason, RefusedError
+from streams.recent import Recent
+from streams.refusal import RefusedError
 from streams.standing import Admission, Root, Standing, reaches
+from streams.verdict import Accepted, Rejected, Unverifiable, Verdict
 
-FRESH_FOR = timedelta(seconds=300)
-AHEAD = timedelta(seconds=2)
-_EARLY, _WINDOW = -AHEAD, FRESH_FOR + AHEAD
-
-
-@dataclass(slots=True)  # frozen, each would take a microsecond longer to make
-class Accepted:
-    """An event that counts."""
-
-    recorded: Recorded
-    id: str
-    source: str  # the controller id
-    type: str  # the wire name
-    time: datetime
-    cause: str | None
-    correlation: str | None
-    basis: dict[str, int] | None
-    event: Event
-    data: dict[str, Any]  # as it was written
-    json: bytes = field(default=b"", compare=False, repr=False)  # the same, written out again
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An event that does not count, and why."""
-
-    recorded: Recorded
-    reason: Reason
-    detail: str
-    source: str | None = None  # who sealed it; None when not even that is sure
-    type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unverifiable:
-    """An event for whose check we hold no key."""
-
-    recorded: Recorded
-
-
-Verdict = Accepted | Rejected | Unverifiable
+__all__ = ["Accepted", "Reader", "Rejected", "Unverifiable", "Verdict"]  # whoever reads wants all
 
 
 class _UnverifiableError(Exception):
     pass
 
 
+class _Leave(NamedTuple):
+    """What rules 9 and 11 came to for a key and a type in a scope; void with the next authority."""
+
+    owner: str  # the field that must name the emitter
+    until: datetime
+
+
 class Reader:
     """Judges the events of any number of scopes, each scope in the order of its sequence."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, recent: Recent | None = None) -> None:
         self._keyring = keyring
         self._standing = Standing(keyring.root_public_keys)
-        self._seen: dict[str, dict[str, None]] = defaultdict(dict)
-        self._window: dict[str, deque[tuple[datetime, str]]] = defaultdict(deque)
+        self._recent = recent or Recent()
         self._sources: dict[str, str] = {}
         self._voices: dict[bytes, Voice] = {}
+        self._leave: dict[tuple[str, str, str], _Leave] = {}
 
     def restore(
         self,
@@ -125,10 +88,10 @@ class Reader:
 
         `recent` gives (scope, recorded_at, "source id"), in the order of the log.
         """
+        self._leave.clear()
         self._standing.restore(admissions, roots)
         for scope, at, seen in recent:
-            self._seen[scope][seen] = None
-            self._window[scope].append((at, seen))
+            self._recent.restore(scope, at, seen)
 
     def public_keys(self, scope: str, source: str) -> list[Ed25519PublicKey]:
         """Return with which keys a controller may have signed what stands at this position."""
@@ -147,7 +110,7 @@ class Reader:
                 frame = self._take_apart(recorded)
                 key_id = frame.key_id  # the signer's too where the MAC could not be checked
                 source = self._source(key_id)
-            parsed = _parse(body)
+            parsed = parse(body)
             kind = parsed["type"]
             return self._judge(recorded, key_id, frame, parsed, source)
         except _UnverifiableError:
@@ -195,25 +158,26 @@ class Reader:
         body: dict[str, Any],
         source: str,
     ) -> Accepted:
+        scope, wire = recorded.scope, body["type"]
         if body["source"] != "/" + source:
             raise RefusedError("FOREIGN_KEY", f"{body['source']} sealed with the key of {source}")
         if body["subject"] != recorded.subject:
             raise RefusedError("MOVED", f"sealed for {body['subject']}")
-        at = _instant(body["time"])
-        event_id = source + " " + body["id"]
-        self._check_time(recorded, at, event_id)
-        event, json = _validate(body["type"], body["data"])
-        self._check_right(recorded, event, source)
-        self._check_authority(recorded, key_id, frame, event, source)
-        if event.declared.authority:
-            self._standing.take(recorded.scope, event, source)
-        self._seen[recorded.scope][event_id] = None
-        self._window[recorded.scope].append((recorded.recorded_at, event_id))
+        at = instant(body["time"])
+        name = self._recent.check(scope, f"{source} {body['id']}", recorded.recorded_at, at)
+        event, json = validate(wire, body["data"])
+        leave = self._leave.get((scope, key_id, wire))
+        owner = _owner(source, type(event), scope) if leave is None else leave.owner
+        _check_subject(recorded, event, source, owner)
+        if leave is None or frame is not None or recorded.recorded_at > leave.until:
+            self._check_authority(recorded, key_id, frame, event, source)
+            self._remember((scope, key_id, wire), event, source, owner)
+        self._recent.add(scope, name, recorded.recorded_at)
         return Accepted(
             recorded,
             body["id"],
             source,
-            body["type"],
+            wire,
             at,
             body.get("causationid"),
             body.get("correlationid"),
@@ -223,33 +187,14 @@ class Reader:
             json,
         )
 
-    def _check_time(self, recorded: Recorded, at: datetime, event_id: str) -> None:
-        age = recorded.recorded_at - at
-        if age > FRESH_FOR:
-            raise RefusedError(
-                "STALE", f"sealed {age.total_seconds():.0f} s before it was recorded"
-            )
-        if age < _EARLY:
-            raise RefusedError(
-                "FUTURE", f"sealed {-age.total_seconds():.0f} s after it was recorded"
-            )
-        window, seen = self._window[recorded.scope], self._seen[recorded.scope]
-        horizon = recorded.recorded_at - _WINDOW
-        while window and window[0][0] < horizon:
-            seen.pop(window.popleft()[1], None)
-        if event_id in seen:
-            raise RefusedError("DUPLICATE", "this source and id were recorded already")
-
-    def _check_right(self, recorded: Recorded, event: Event, source: str) -> None:
-        own = _right(source, type(event), recorded.scope)
-        try:
-            belongs = event.subject(recorded.scope)
-        except ValueError as error:
-            raise RefusedError("WRONG_SUBJECT", str(error)) from error
-        if belongs != recorded.subject:
-            raise RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
-        if own and getattr(event, own) != source:
-            raise RefusedError("NOT_OWN", f"{source} speaks for another controller")
+    def _remember(self, about: tuple[str, str, str], event: Event, source: str, owner: str) -> None:
+        """Take up an act of authority, or how little must be asked of the next of this kind."""
+        scope, key_id, _ = about
+        if event.declared.authority:
+            self._standing.take(scope, event, source)
+            self._leave.clear()
+        elif (until := self._standing.until(scope, source, key_id)) is not None:
+            self._leave[about] = _Leave(owner, until)
 
     def _check_authority(
         self, recorded: Recorded, key_id: str, frame: Frame | None, event: Event, source: str
@@ -267,8 +212,19 @@ class Reader:
             raise RefusedError("BAD_SIGNATURE", f"{event.declared.name} is not signed by {source}")
 
 
+def _check_subject(recorded: Recorded, event: Event, source: str, owner: str) -> None:
+    try:
+        belongs = event.subject(recorded.scope)
+    except ValueError as error:
+        raise RefusedError("WRONG_SUBJECT", str(error)) from error
+    if belongs != recorded.subject:
+        raise RefusedError("WRONG_SUBJECT", f"its data belongs on {belongs}")
+    if owner and getattr(event, owner) != source:
+        raise RefusedError("NOT_OWN", f"{source} speaks for another controller")
+
+
 @lru_cache(maxsize=4096)
-def _right(source: str, kind: type[Event], scope: str) -> str:
+def _owner(source: str, kind: type[Event], scope: str) -> str:
     """Refuse a type that its source does not emit here; give the field that must name it."""
     name, declared = parse_controller(source), kind.declared
     if name.role not in declared.emitters:
@@ -279,77 +235,3 @@ def _right(source: str, kind: type[Event], scope: str) -> str:
         raise RefusedError("SCOPE_NOT_ALLOWED", f"{source} does not speak in {scope}")
     local = name.role == "local" and "controller_id" in kind.model_fields
     return declared.owner or ("controller_id" if local else "")
-
-
-def _validate(wire: str, data: dict[str, Any]) -> tuple[Event, bytes]:
-    """Read the data as its type wants it, and write it out again as it was read."""
-    kind = REGISTRY.get(wire)
-    if kind is None:
-        raise RefusedError("UNKNOWN_TYPE", f"{wire} is not in the catalogue")
-    for name in kind.declared.instants:
-        written = data.get(name)
-        if isinstance(written, str) and not is_wire(written):
-            raise RefusedError("MALFORMED_DATA", f"{name}: not an instant in UTC that ends in Z")
-    try:
-        json = orjson.dumps(data)
-        return kind.__pydantic_validator__.validate_json(json, strict=True), json
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RefusedError("MALFORMED_DATA", f"{where}: {first['msg']}") from error
-    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
-        raise RefusedError("MALFORMED_DATA", "nested too deeply") from error
-
-
-_ALWAYS = itemgetter("id", "source", "type", "subject", "time", "data", "specversion")
-_KINDS = [str, str, str, str, str, dict, str]
-_TEXTS = ("id", "source", "type", "subject", "time")
-_OPTIONAL: dict[str, type] = {
-    "causationid": str,
-    "correlationid": str,
-    "basis": dict,
-    "policyversion": int,
-}
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RefusedError("MALFORMED_BODY", "not JSON") from error
-    try:
-        always = _ALWAYS(parsed)
-    except (KeyError, TypeError):  # something is missing, or it is no object at all
-        always = ()
-    if list(map(type, always)) != _KINDS or always[-1] != "1.0":
-        _check_body(parsed)
-    if len(parsed) > len(_KINDS):
-        _check_optional(parsed)
-    return parsed  # type: ignore[no-any-return]  # it is a dict
-
-
-def _check_body(parsed: Any) -> None:
-    """Say what a body lacks."""
-    if type(parsed) is not dict or parsed.get("specversion") != "1.0":
-        raise RefusedError("MALFORMED_BODY", "not a CloudEvents 1.0 object")
-    for name in _TEXTS:
-        if type(parsed.get(name)) is not str:
-            raise RefusedError("MALFORMED_BODY", f"{name} is missing or of another kind")
-    if type(parsed.get("data")) is not dict:
-        raise RefusedError("MALFORMED_BODY", "data is missing or of another kind")
-
-
-def _check_optional(parsed: dict[str, Any]) -> None:
-    for name, kind in _OPTIONAL.items():
-        if name in parsed and type(parsed[name]) is not kind:
-            raise RefusedError("MALFORMED_BODY", f"{name} is of another kind")
-    if not all(type(seq) is int for seq in parsed.get("basis", {}).values()):
-        raise RefusedError("MALFORMED_BODY", "basis is of another kind")
-
-
-@lru_cache(maxsize=64)  # what is appended in one batch is sealed at one time
-def _instant(text: str) -> datetime:
-    try:
-        return from_wire(text)
-    except ValueError as error:
-        raise RefusedError("MALFORMED_BODY", str(error)) from error

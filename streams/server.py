@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import functools
 import json
@@ -16,13 +15,12 @@ from pathlib import Path
 import structlog
 
 from streams.errors import KeyFileError, ServerError
+from streams.parent import end_with_parent
 from streams.tls import ServerTls, is_loopback
 
 _log = structlog.get_logger()
 AUTHORIZATION = "auth.conf"  # in the store: the operator and accounts, public keys only
-_PR_SET_PDEATHSIG = 1
 _LOCK_S = 5.0  # a server that was told to end is gone by then
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def find_binary() -> Path:
@@ -282,11 +280,3 @@ def _locked(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def end_with_parent(parent: int | None = None) -> None:
-    """Have a child (as its preexec_fn) told to end when its parent ends, however that ends."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if parent is not None and os.getppid() != parent:  # it ended before it could be watched
-            os._exit(1)

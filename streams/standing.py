@@ -134,6 +134,16 @@ class Standing:
             raise RefusedError("KEY_RETIRED", f"{source} seals with {one.key_id} by now")
         raise RefusedError("FOREIGN_KEY", f"{source} is admitted with another key")
 
+    def until(self, scope: str, source: str, key_id: str) -> datetime | None:
+        """Tell until when `check` says yes to a certificate's own key, whatever else is read.
+
+        None where it depends on more than the time, or says no; an act of authority ends it.
+        """
+        one = self._admitted.get((scope, source))
+        if one is None or one.revoked or one.key_id != key_id:
+            return None
+        return None if parse_controller(source).role == "global" else one.valid_until
+
     def _check_root(self, scope: str, key_id: str, at: datetime) -> None:
         followers = self._roots.get(scope)
         if not followers:

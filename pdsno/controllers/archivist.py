@@ -11,6 +11,7 @@ from projections.errors import NibError
 from projections.nib import LocalNib, serve
 from projections.projector import Projector
 from projections.query import TIMEOUT_S
+from projections.slice import keep_slices
 from projections.store import Rows, Store
 from streams.connection import Connection
 from streams.errors import TopologyError
@@ -34,7 +35,9 @@ class Archivist:
         self._open()
 
     def _open(self) -> None:
-        store = Store(self._home.nib(NAME), memory_limit=self._home.settings.nib_memory)
+        self._store = store = Store(
+            self._home.nib(NAME), memory_limit=self._home.settings.nib_memory
+        )
         self._projector = Projector(store, self._home.reader_keyring(), self._log)
         self._nib: LocalNib | None = LocalNib(store, self._projector)
 
@@ -46,17 +49,19 @@ class Archivist:
                 self._again.clear()
                 scopes = dict.fromkeys((GLOBAL, *self._home.settings.regions), EVERYTHING)
                 following = asyncio.create_task(self._projector.follow(scopes, joined=self._joined))
+                slicing = asyncio.create_task(keep_slices(self._store, self._projector))
                 again = asyncio.create_task(self._again.wait())
                 try:
                     done, _ = await asyncio.wait(
-                        {serving, following, again}, return_when=asyncio.FIRST_COMPLETED
+                        {serving, following, slicing, again}, return_when=asyncio.FIRST_COMPLETED
                     )
                 finally:
                     following.cancel()
+                    slicing.cancel()
                     again.cancel()
-                    await asyncio.gather(following, again, return_exceptions=True)
-                for task in done - {again}:
-                    task.result()
+                    await asyncio.gather(following, slicing, again, return_exceptions=True)
+                for ended in done - {again}:
+                    ended.result()
                 await asyncio.to_thread(self._begin_again)
                 self._opened.set()
         finally:
@@ -92,9 +97,16 @@ class Archivist:
         *,
         wait_for: Mapping[str, int] | None = None,
         timeout_s: float = TIMEOUT_S,
+        at: str | None = None,
     ) -> Rows:
         """Run one reading statement; see projections.nib.Nib."""
-        return await self._now().query(sql, parameters, wait_for=wait_for, timeout_s=timeout_s)
+        return await self._now().query(
+            sql, parameters, wait_for=wait_for, timeout_s=timeout_s, at=at
+        )
+
+    async def moment(self, at: str) -> dict[str, Any]:
+        """Find a moment of the past; see projections.nib.Nib."""
+        return await self._now().moment(at)
 
     async def status(self) -> list[dict[str, Any]]:
         """Tell how far the NIB is, and how far the log is."""

@@ -11,6 +11,7 @@ from typing import Any
 from pdsno.controllers.emitting import emit_once
 from pdsno.controllers.seat import Seat
 from pdsno.home import Member
+from projections.store import Store
 from streams.catalogue.controller import ControllerAdmitted, ControllerRenewed, ControllerRevoked
 from streams.clock import utc_now
 from streams.event import Event
@@ -36,8 +37,7 @@ class Founding:
     async def look(self) -> None:
         """Do what is missing."""
         seat, basis = self._seat, dict(self._seat.projector.position)
-        rows = seat.store.query(_PEOPLE).dicts()
-        known = {(row["scope"], row["controller_id"]): row for row in rows}
+        known = people(seat.store)
         await emit_once(seat, GLOBAL, self._founders(known), basis)
         for scope in self._scopes:
             if scope != GLOBAL:
@@ -60,6 +60,7 @@ class Founding:
                 "public_key": member.public_key,
                 "key_id": member.key_id,
                 "valid_until": ends,
+                "server_user": self._user_of(member, row),
             }
             if row is None:
                 admitted = identity | {"role": member.role}
@@ -69,11 +70,26 @@ class Founding:
                 events.append(ControllerRenewed.model_validate(renewed))
         return events
 
+    def _user_of(self, member: Member, row: Row | None) -> str | None:
+        """Name its nkey, so that a revocation closes its connection: as the home has it."""
+        home = self._seat.home
+        if home.credentials(member.controller_id) is None:
+            return row["server_user"] if row else None
+        return home.server_user(member.controller_id)
+
     def _is_due(self, row: Row, member: Member) -> bool:
         if row["key_id"] != member.key_id:  # the home is behind the log; it is not for us to guess
             return False
+        if row["server_user"] is None and self._user_of(member, row) is not None:
+            return True  # of a network that was made before its nkey was told
         ends, since = _utc(row["valid_until"]), _utc(row["since"])
         return ends - utc_now() < (ends - since) * self._settings.renew_before
+
+
+def people(store: Store) -> dict[tuple[str, str], Row]:
+    """Read the operators of the whole network, by scope and name."""
+    rows = store.query(_PEOPLE).dicts()
+    return {(row["scope"], row["controller_id"]): row for row in rows}
 
 
 def mirrored(there: Row, here: Row | None) -> list[Event]:

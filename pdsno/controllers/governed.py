@@ -33,6 +33,16 @@ _SUBJECT = (
     "device_id", "region", "executor", "active", "quarantined", "degraded", "sys_name",
     "sys_object_id", "vendor", "addresses",
 )  # fmt: skip
+SUBJECTS = """
+SELECT d.device_id, d.scope,
+       CASE WHEN c.status = 'active' AND c.revoked_at IS NULL THEN d.controller_id END,
+       d.presence = 'active', d.quarantined, g.device_id IS NOT NULL, d.sys_name, d.sys_object_id,
+       d.vendor, d.addresses
+FROM device d
+LEFT JOIN controller c ON c.scope = d.scope AND c.controller_id = d.controller_id
+LEFT JOIN degradation g ON g.scope = d.scope AND g.device_id = d.device_id
+     AND g.cleared_at IS NULL
+WHERE d.merged_into IS NULL"""
 _CLASSES = {kind.declared.name: kind for kind in REGISTRY.values()}
 
 
@@ -119,8 +129,9 @@ class Reading:
         asked = matter.state.asked
         assert asked is not None, "it is in the table of changes"
         if not whole:
-            return Facts(me, None, World(held_by=self._held(asked.targets), tokens=matter.tokens))
-        devices = self._devices({(one.region, one.device_id) for one in asked.targets})
+            world = World(held_by=self._held(asked.targets), tokens=matter.tokens)
+            return Facts(me, self.effective(scope), world)
+        devices = self.devices({(one.region, one.device_id) for one in asked.targets})
         world = World(
             devices=devices,
             outlines=outlines(asked.targets, asked.payloads),
@@ -131,24 +142,14 @@ class Reading:
         )
         return Facts(me, self.effective(scope), world)
 
-    def _devices(self, wanted: Iterable[tuple[str, str]]) -> dict[str, Subject]:
+    def devices(self, wanted: Iterable[tuple[str, str]]) -> dict[str, Subject]:
         """Read devices by region and id. Nobody records neighbors yet, so nobody knows them."""
         pairs = sorted(wanted)
         rows = self.rows(
-            """
-            SELECT d.device_id, d.scope, CASE WHEN c.status = 'active' AND c.revoked_at IS NULL
-                       THEN d.controller_id END, d.presence = 'active', d.quarantined,
-                   g.device_id IS NOT NULL, d.sys_name, d.sys_object_id, d.vendor, d.addresses
-            FROM (SELECT unnest(?) AS scope, unnest(?) AS device_id) w
-            JOIN device d USING (scope, device_id)
-            LEFT JOIN controller c ON c.scope = d.scope AND c.controller_id = d.controller_id
-            LEFT JOIN degradation g ON g.scope = d.scope AND g.device_id = d.device_id
-                 AND g.cleared_at IS NULL
-            WHERE d.merged_into IS NULL
-            """,
+            SUBJECTS + " AND (d.scope, d.device_id) IN (SELECT unnest(?), unnest(?))",
             [[scope for scope, _ in pairs], [name for _, name in pairs]],
         )
-        return {row[0]: Subject(**dict(zip(_SUBJECT, row, strict=True))) for row in rows}
+        return {row[0]: subject_of(row) for row in rows}
 
     def _usage(self, scope: str, asked: Asked, at: datetime) -> Usage:
         rows = self.rows(
@@ -252,6 +253,11 @@ class Reading:
         """Tell whether a controller answered an event already."""
         sql = "SELECT 1 FROM event WHERE scope = ? AND cause = ? AND source = ? LIMIT 1"
         return bool(self.rows(sql, [scope, cause, by]))
+
+
+def subject_of(row: Sequence[Any]) -> Subject:
+    """Read a row of SUBJECTS."""
+    return Subject(**dict(zip(_SUBJECT, row, strict=True)))
 
 
 @contextlib.contextmanager

@@ -11,27 +11,25 @@ nothing is due any more, a timer is set for the next moment at which something m
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from pdsno.controllers.committing import commit
-from pdsno.controllers.governed import Matter, Reading, is_root, reading
+from pdsno.controllers.due import concerns_root, due, mine
+from pdsno.controllers.expiry import expire_locks
+from pdsno.controllers.governed import Matter, is_root, reading
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.hold import held
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.verdict import accepted_of
 from pdsno.governance.change import FINAL, Change
-from pdsno.governance.deciders import change, emergency, lock, outcome, parent
-from pdsno.governance.facts import Facts
 from pdsno.governance.wake import wakes_at
 from projections.errors import NibError
 from streams.catalogue.change import ChangeProposed
-from streams.catalogue.emergency import EmergencyDeclared
 from streams.catalogue.policy import SUBJECT as POLICY
 from streams.clock import utc_now
 from streams.envelope import Draft, draft_after
@@ -47,14 +45,12 @@ _TRIES = 5
 _STEPS_MAX = 20  # decisions in a row about one change
 _RETRY_S = 1.0
 _SWEEP_S = 5.0
-_BACKSTOP = timedelta(seconds=60)  # a lock outlives its change by less, or the change ended it
 # Of an executor's words only these change what is due; that a token was spent, only of a parent.
 _TOLD = {"change", "approval", "emergency", "execution.held", "execution.failed"}
 _TOLD |= {"execution.finished"}
 _ENDS = {"change.executed", "change.rolled_back", "change.degraded", "change.denied"}
 _ENDS |= {"change.expired"}
 _SAID_MAX = 10_000
-Batches = Mapping[str, Sequence[Event]]
 Key = tuple[str, str]  # scope, change id
 
 
@@ -156,15 +152,15 @@ class Governor:
     async def _settle(self, scope: str, change_id: str) -> bool:
         """Decide until nothing is due; tell whether the change is over."""
         conflicts = steps = 0
-        leveled = False
+        leveled, me = False, self._seat.controller_id
         while steps < _STEPS_MAX:
             with reading(self._seat.store) as nib:
-                scope, matter = self._mine(nib, scope, change_id)
+                scope, matter = mine(nib, me, scope, change_id)
                 if matter is None:
                     return False
                 at = utc_now()
-                ours = scope == GLOBAL or not self._root or _concerns_root(matter.state)
-                batches, policy = self._due(nib, scope, matter, at) if ours else ({}, 0)
+                ours = scope == GLOBAL or not self._root or concerns_root(matter.state)
+                batches, policy = due(nib, me, scope, matter, at) if ours else ({}, 0)
             if ours and await self._is_behind(matter.state, policy, leveled):
                 leveled = True
                 continue
@@ -196,27 +192,6 @@ class Governor:
             del self._said[next(iter(self._said))]
         await self._seat.projector.reached({into: last})
 
-    def _mine(self, nib: Reading, scope: str, change_id: str) -> tuple[str, Matter | None]:
-        """Find what is to be decided: of a part, for the global controller, its parent."""
-        matter = nib.matter(scope, change_id)
-        if matter is not None and self._root and matter.state.is_part:
-            return GLOBAL, nib.matter(GLOBAL, change_id)
-        return scope, matter
-
-    def _due(self, nib: Reading, scope: str, matter: Matter, at: datetime) -> tuple[Batches, int]:
-        """Tell what is due in which scope, and under which policy: 0 where none was read."""
-        state = matter.state
-        if state.phase in FINAL and scope != GLOBAL:
-            return {}, 0
-        whole = scope == GLOBAL or state.phase == "PENDING"
-        whole = whole or isinstance(state.asked, EmergencyDeclared)
-        facts = nib.facts(self._seat.controller_id, scope, matter, at, whole=whole)
-        number = facts.policy.number if facts.policy else 0
-        if scope == GLOBAL:
-            return parent.decide(state, self._parts(nib, state), facts, at), number
-        events = self._of_one(nib, state, facts, at)
-        return ({scope: events} if events else {}), number
-
     async def _is_behind(self, state: Change, policy: int, leveled: bool) -> bool:  # noqa: FBT001  # once is enough
         """Tell whether a proposal knows a newer policy than we read; then we read that as well."""
         asked = state.asked
@@ -226,61 +201,29 @@ class Governor:
         await caught_up_with_policy(self._seat)
         return True
 
-    def _of_one(self, nib: Reading, state: Change, facts: Facts, at: datetime) -> list[Event]:
-        if state.phase == "PENDING" and not state.is_part:
-            return change.decide(state, facts, at)
-        if isinstance(state.asked, EmergencyDeclared):
-            record = nib.record(state.scope, state.asked.author)
-            found = emergency.decide_review(state, record, facts, at)
-            if found:
-                return found
-        return outcome.decide(state, facts, at)
-
-    def _parts(self, nib: Reading, state: Change) -> dict[str, Change]:
-        """Read a parent's parts; where there is none yet, one of which nothing is known."""
-        asked = state.asked
-        if not isinstance(asked, ChangeProposed):
-            return {}
-        found = {}
-        for region in sorted({one.region for one in asked.targets}):
-            part = nib.matter(region, asked.change_id)
-            of_it = part is not None and part.state.is_part
-            found[region] = part.state if part is not None and of_it else Change(region)
-        return found
-
     async def _time(self, scope: str, change_id: str, state: Change, at: datetime) -> None:
         """Have us woken when something may be due next."""
-        due = wakes_at(state, at)
+        wake = wakes_at(state, at)
         key = (scope, change_id)
-        if due is None:
+        if wake is None:
             self._timed.pop(key, None)
-        if due is None or self._timed.get(key) == due:
+        if wake is None or self._timed.get(key) == wake:
             return
-        await self._timers.set(f"{scope}.{change_id}", due, f"{scope} {change_id}".encode())
-        self._timed[key] = due
+        await self._timers.set(f"{scope}.{change_id}", wake, f"{scope} {change_id}".encode())
+        self._timed[key] = wake
 
     async def sweep(self) -> None:
         """Look for what no event and no timer tells: another policy, a lock left behind."""
         for scope in self._scopes:
             with reading(self._seat.store) as nib:
                 policy, found = nib.effective(scope), nib.open(scope)
-                stale = [] if self._root else nib.stale_locks(scope, utc_now() - _BACKSTOP)
             number = (policy.number, policy.addition_number) if policy else (0, 0)
             if self._policy.setdefault(scope, number) != number:
                 self._policy[scope] = number
                 for change_id in found:
                     await self._try(scope, change_id)
-            for one in stale:
-                await self._expire(scope, one)
-
-    async def _expire(self, scope: str, stale: lock.Lock) -> None:
-        """End a lock whose change is not there to do it."""
-        seat, basis = self._seat, dict(self._seat.projector.position)
-        for event in lock.decide_expiry(stale, seat.controller_id, utc_now(), executing=False):
-            cause = f"{event.subject(scope)}@{stale.held_by}"
-            with contextlib.suppress(ConflictError):  # it was let go, or taken again, just now
-                await commit(seat, scope, [draft_after(cause, event, scope, basis=basis)], basis)
-        await self._freed()
+            if not self._root and await expire_locks(self._seat, scope):
+                await self._freed()
 
     async def _freed(self) -> None:
         with reading(self._seat.store) as nib:
@@ -294,11 +237,6 @@ async def caught_up_with_policy(seat: Seat) -> None:
     last = await seat.log.last(GLOBAL, f"pdsno.{GLOBAL}.{POLICY}")
     if last is not None:
         await seat.projector.reached({GLOBAL: last.seq})
-
-
-def _concerns_root(state: Change) -> bool:
-    """Tell whether the global controller has a say about a change in a region."""
-    return state.escalated is not None or isinstance(state.asked, EmergencyDeclared)
 
 
 def _drafts(

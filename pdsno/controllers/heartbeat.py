@@ -18,7 +18,7 @@ from streams.clock import from_wire, to_wire, utc_now
 from streams.envelope import MalformedError, mac_of, take_apart, verify_mac
 from streams.errors import LogError
 from streams.keys import KeyFile, Keyring
-from streams.reader import AHEAD, FRESH_FOR
+from streams.recent import AHEAD, FRESH_FOR
 
 _log = structlog.get_logger()
 SUBJECT = "pdsno-beat"

@@ -7,15 +7,16 @@ its region's key and the scoped keys of its delegation, and can hand out nothing
 from datetime import UTC, datetime
 
 from pdsno.controllers import registry
+from pdsno.controllers.delegations import renew_if_lost
 from pdsno.controllers.seat import Seat
 from pdsno.membership import bundle as bundles
-from pdsno.membership import certificate, invite, message
+from pdsno.membership import certificate, delegation, invite, message
 from pdsno.membership.message import AskToJoin, Welcome
 from streams.credential import user_jwt
 from streams.errors import PdsnoError
 from streams.keys import KeyFile, KeyId, controller_key, encode, region_file
 from streams.name import GLOBAL, parse_controller, token
-from streams.permission import NEWCOMER, signing_name
+from streams.permission import signing_name
 
 
 class Issuer:
@@ -39,7 +40,7 @@ class Issuer:
             own = home.region(self.serves)
             return own.generation, own.region_epoch
         generation = home.root().generation
-        return generation, registry.region_epoch(self._seat.store, scope, generation)
+        return generation, registry.due_epoch(self._seat.store, scope, generation)
 
     def next_region_epoch(self, scope: str, key_id: str) -> int:
         """Tell under which key of the region a regional controller seals after its rotation.
@@ -122,7 +123,10 @@ class Issuer:
             raise PdsnoError(f"no key here leads to {key_id}")
         account, signing = home.account(), home.signing(signing_name(role, scope))
         delegated = role == "regional"
-        names = [signing_name(one, scope) for one in ("local", NEWCOMER)] if delegated else []
+        # before it is handed on: the warden's next look may be too late
+        if delegated and not renew_if_lost(self._seat, scope):
+            raise PdsnoError(f"the delegation of {scope} is just being replaced")
+        names = delegation.names(scope) if delegated else []
         return bundles.Bundle(
             controller_id=controller_id,
             key_id=key_id,
@@ -131,12 +135,24 @@ class Issuer:
             valid_until=ends,
             account=account,
             region_key=encode(region.key) if delegated else "",
+            region_keys_before=self._before(scope, kid) if delegated else {},
             signing={name: home.signing(name).seed for name in names},
         )
 
+    def _before(self, scope: str, kid: KeyId) -> dict[str, str]:
+        """Give a region's keys before this one: its log is read with them, and nothing sealed."""
+        epochs = registry.epochs(self._seat.store, scope)
+        earlier = sorted(one for one in epochs if one < (kid.generation, kid.region_epoch))
+        found = {one: self.region(scope, *one) for one in earlier}
+        return {f"{g}.{e}": encode(key.key) for (g, e), key in found.items() if key is not None}
+
     async def _chain(self, scope: str, controller_id: str) -> list[str]:
-        """Read the records that a certificate rests on, in the order of the log."""
-        names = dict.fromkeys(["root", token(self._seat.controller_id), token(controller_id)])
+        """Read the records that a certificate rests on, in the order of the log.
+
+        Those of its issuers belong to them: another than we may have let it in, or renewed it.
+        """
+        issuers = registry.issuers(self._seat.store, scope, controller_id)
+        names = dict.fromkeys(["root", *(token(one) for one in (*issuers, controller_id))])
         subjects = [f"controller.{name}" for name in names]
         found: list[str] = []
         async for batch in self._seat.log.read(scope, subjects=subjects):

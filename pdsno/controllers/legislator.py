@@ -44,18 +44,10 @@ class Legislator:
         """Apply the default, where there is no policy; of two copies one does."""
         seat = self._seat
         with reading(seat.store) as nib:
-            basis, current = nib.basis, self._current(nib)
-        if current.number:
+            basis, now = nib.basis, current(nib, GLOBAL)
+        if now.number:
             return
-        document = parse_policy(default_policy(), "the default policy")
-        event = PolicyApplied(
-            number=1,
-            applied_by=seat.controller_id,
-            submitted_by=seat.controller_id,
-            document=to_json(document),
-            document_hash=document_hash(document),
-            note="the default of a new network",
-        )
+        event = first(seat.controller_id)
         draft = draft_after(f"{event.subject(GLOBAL)}@0", event, GLOBAL, basis=basis)
         try:
             seq = await commit(seat, GLOBAL, [draft], basis)
@@ -78,9 +70,9 @@ class Legislator:
                 if nib.answered(self._scope, fact.id, seat.controller_id):
                     return
                 network = nib.effective(GLOBAL)
-                current, basis = self._current(nib), nib.basis
+                now, basis = current(nib, self._scope), nib.basis
             document = network.policy if network else None
-            events = policy.decide(current, event, document, seat.controller_id)
+            events = policy.decide(now, event, document, seat.controller_id)
             if not events:
                 return
             drafts = [
@@ -95,13 +87,28 @@ class Legislator:
             return
         raise LogError(f"{SUBJECT} of {self._scope} keeps moving", hint="somebody else applies it")
 
-    def _current(self, nib: Reading) -> policy.Current:
-        rows = nib.rows(
-            "SELECT number, document, document_hash FROM policy WHERE scope = ?"
-            " ORDER BY number DESC LIMIT 1",
-            [self._scope],
-        )
-        if not rows:
-            return policy.initial(self._scope)
-        number, document, name = rows[0]
-        return policy.Current(self._scope, number, orjson.loads(document), name)
+
+def first(by: str) -> PolicyApplied:
+    """Give a new network its first policy: the default."""
+    document = parse_policy(default_policy(), "the default policy")
+    return PolicyApplied(
+        number=1,
+        applied_by=by,
+        submitted_by=by,
+        document=to_json(document),
+        document_hash=document_hash(document),
+        note="the default of a new network",
+    )
+
+
+def current(nib: Reading, scope: str) -> policy.Current:
+    """Read the document in force in a scope."""
+    rows = nib.rows(
+        "SELECT number, document, document_hash FROM policy WHERE scope = ?"
+        " ORDER BY number DESC LIMIT 1",
+        [scope],
+    )
+    if not rows:
+        return policy.initial(scope)
+    number, document, name = rows[0]
+    return policy.Current(scope, number, orjson.loads(document), name)

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pdsno.membership import delegation
 from pdsno.membership.deciders.alarm import Refused
 from pdsno.membership.deciders.invitation import Invitation
 from pdsno.membership.deciders.renewal import Member
@@ -97,6 +98,68 @@ def blocked(store: Store, scope: str) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
+def due_epoch(store: Store, scope: str, generation: int) -> int:
+    """Read under which epoch of a region's key its controllers shall be; see delegation.py."""
+    rows = store.query(
+        "SELECT key_id, revoked_at IS NOT NULL FROM controller"
+        " WHERE scope = ? AND role = 'regional'",
+        [scope],
+    ).rows
+    return delegation.due_epoch([(row[0], row[1]) for row in rows], generation)
+
+
+def epochs(store: Store, scope: str) -> set[tuple[int, int]]:
+    """Read every (generation, epoch) of a region's key that anybody in the scope sealed under."""
+    rows = store.query(
+        "SELECT DISTINCT data->>'key_id' FROM event WHERE scope = ?"
+        " AND type IN ('controller.admitted', 'controller.renewed')",
+        [scope],
+    ).rows
+    keys = [KeyId.parse(row[0]) for row in rows]
+    return {(one.generation, one.region_epoch) for one in keys}
+
+
+def issuers(store: Store, scope: str, controller_id: str) -> list[str]:
+    """Read who admitted and renewed a member."""
+    rows = store.query(
+        "SELECT DISTINCT source FROM event WHERE scope = ? AND data->>'controller_id' = ?"
+        " AND type IN ('controller.admitted', 'controller.renewed') ORDER BY ALL",
+        [scope, controller_id],
+    ).rows
+    return [row[0] for row in rows]
+
+
+def losses(store: Store, scope: str) -> frozenset[str]:
+    """Name each loss of a delegation: a regional controller revoked, or let in again."""
+    rows = store.query(
+        "SELECT controller_id FROM controller"
+        " WHERE scope = ? AND role = 'regional' AND revoked_at IS NOT NULL"
+        " UNION ALL SELECT data->>'key_id' FROM event"
+        " WHERE scope = ? AND type = 'controller.renewed' AND data->>'why' = 'rejoin'"
+        " AND starts_with(data->>'controller_id', 'regional.')",
+        [scope, scope],
+    ).rows
+    return frozenset(str(row[0]) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A member whose certificate is in force, and when it was given."""
+
+    role: str
+    at: datetime
+
+
+def certified(store: Store, scope: str, at: datetime) -> list[Certified]:
+    """Read since when each local and regional controller has the certificate it has."""
+    rows = store.query(
+        "SELECT role, coalesce(renewed_at, admitted_at) FROM controller WHERE scope = ?"
+        " AND role IN ('local', 'regional') AND revoked_at IS NULL AND valid_until >= ?",
+        [scope, _naive(at)],
+    ).rows
+    return [Certified(row[0], _instant(row[1])) for row in rows]
+
+
 def region_epoch(store: Store, scope: str, generation: int) -> int:
     """Read the epoch of a region's key: the highest that a regional controller of it was given."""
     rows = store.query(
@@ -162,12 +225,14 @@ def generation(store: Store, scope: str) -> int:
 _USERS = """
 WITH used AS (
     SELECT scope, data->>'controller_id' AS controller_id, data->>'server_user' AS server_user,
-           CAST(data->>'valid_until' AS TIMESTAMP) AS valid_until, seq
+           CAST(data->>'valid_until' AS TIMESTAMP) AS valid_until, seq,
+           -- who came with the ceremony was given credentials without an end
+           type = 'controller.admitted' AND data->>'temp_id' IS NULL AS for_good
     FROM event WHERE type IN ('controller.admitted', 'controller.renewed')
 )
 SELECT DISTINCT u.server_user
 FROM used u JOIN controller c USING (scope, controller_id)
-WHERE u.server_user IS NOT NULL AND u.valid_until >= $now
+WHERE u.server_user IS NOT NULL AND (u.valid_until >= $now OR u.for_good)
   AND (c.revoked_at IS NOT NULL
        OR (u.server_user != c.server_user AND coalesce(c.renewed_at, c.admitted_at) < $settled))
 ORDER BY ALL

@@ -10,7 +10,7 @@ from pdsno.controllers.seat import Seat
 from pdsno.membership.deciders import alarm
 from streams.clock import utc_now
 
-_BACK = timedelta(minutes=10)  # a refusal older than this was seen by whoever ran then
+BACK = timedelta(minutes=10)  # a refusal older than this was seen by whoever ran then
 
 
 class Sentry:
@@ -24,6 +24,6 @@ class Sentry:
         """Raise what is not raised yet."""
         seat, basis = self._seat, dict(self._seat.projector.position)
         for scope in self._scopes:
-            since = utc_now() - _BACK
+            since = utc_now() - BACK
             found, raised = await asyncio.to_thread(registry.refused, seat.store, scope, since)
             await emit_once(seat, scope, alarm.decide(found, raised), basis)

@@ -25,7 +25,8 @@ from projections.nib import RemoteNib
 from streams.errors import PdsnoError
 from streams.jetstream import JetStreamLog
 from streams.name import GLOBAL, parse_controller
-from streams.server import EmbeddedServer, end_with_parent
+from streams.parent import end_with_parent
+from streams.server import EmbeddedServer
 
 _log = structlog.get_logger()
 _PAUSE_MAX_S = 10.0

@@ -84,6 +84,8 @@ class Tenure:
             return parse_controller(own.controller_id).role != "local" or self._region_is(
                 generation
             )
+        if parse_controller(own.controller_id).role == "regional":
+            return own.region_epoch < registry.due_epoch(seat.store, seat.scope, own.generation)
         return own.region_epoch < registry.region_epoch(seat.store, seat.scope, own.generation)
 
     def _region_is(self, generation: int) -> bool:

@@ -1,23 +1,27 @@
 """The warden: what the log says of who is out, nats-server does at once.
 
 reads     controller.revoked and controller.renewed of every scope
-does      gives the server an account in which those users are revoked
+does      gives the server an account in which those users are revoked, and the signing keys of a
+          robbed delegation are others
 
-The log is the truth, the server follows: the account is described from the NIB each time, so a lost
-push is made good by the next look, and another copy doing the same changes nothing.
+The log and the home are the truth, the server follows: the whole account is described each time and
+given to the server at each start and after each change. So a lost push, another server or a home
+with other templates is made good by the next look, and another copy doing the same changes nothing.
 """
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 
 from pdsno.controllers import registry
+from pdsno.controllers.delegations import Delegations
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.seat import Seat
 from pdsno.home import connect
-from streams.account import account_on
+from pdsno.membership import delegation
+from streams.account import Account
 from streams.clock import utc_now
 from streams.credential import SYSTEM
 from streams.errors import PdsnoError
@@ -28,12 +32,13 @@ _FOR_GOOD = 32_503_680_000  # the year 3000: such a user is never issued credent
 
 
 class Warden:
-    """Keeps the server's list of revoked users."""
+    """Keeps what the server knows of the account: who signs its users, and who is out."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, seat: Seat, regions: Sequence[str]) -> None:
         self._seat = seat
         self._overlap = timedelta(seconds=seat.home.settings.membership.overlap_s)
-        self._told: list[str] | None = None
+        self._delegations = Delegations(seat, regions)
+        self._told: Account | None = None
 
     async def run(self) -> None:
         """Look after every event about a controller, and now and then besides."""
@@ -54,22 +59,33 @@ class Warden:
                 _log.warning("will try again", error=str(error))
 
     async def look(self) -> None:
-        """Tell the server who is out, if that is news."""
-        seat = self._seat
-        out = await asyncio.to_thread(registry.users_out, seat.store, utc_now(), self._overlap)
-        if out == self._told:
+        """Tell the server what the account is, if that is news."""
+        await asyncio.to_thread(self._delegations.look)
+        account = await asyncio.to_thread(self._account)
+        if account == self._told:
             return
-        if seat.home.credentials(SYSTEM) is None:
+        home = self._seat.home
+        if home.credentials(SYSTEM) is None:
             _log.warning("no system credentials here: the server is not told who is out")
-            self._told = out
+            self._told = account
             return
-        system = await connect(seat.home, seat.connection.url, SYSTEM)
+        system = await connect(home, self._seat.connection.url, SYSTEM)
         try:
-            known = await account_on(system, seat.home.account())
-            wanted = replace(known, revoked=dict.fromkeys(out, _FOR_GOOD))
-            if wanted.revoked != known.revoked:
-                await wanted.push(system, seat.home.signing("operator"))
-                _log.info("the server was told who is out", users=len(out))
+            await account.push(system, home.signing("operator"))
+            _log.info("the server was told who is out", users=len(account.revoked))
         finally:
             await system.close()
-        self._told = out
+        self._told = account
+
+    def _account(self) -> Account:
+        """Describe the account from the home and the log."""
+        home, seat = self._seat.home, self._seat
+        out = registry.users_out(seat.store, utc_now(), self._overlap)
+        names = home.signing_names()
+        return Account(
+            home.account(),
+            "pdsno",
+            {name: home.signing(name).public for name in names},
+            delegation.before(home),
+            dict.fromkeys(out, _FOR_GOOD),
+        )

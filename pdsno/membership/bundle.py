@@ -29,6 +29,7 @@ class Bundle(BaseModel):
     valid_until: AwareDatetime
     account: str  # of the server, whose users the delegation signs
     region_key: str = Field("", repr=False)  # a regional controller's: makes the keys below it
+    region_keys_before: dict[str, str] = Field(default_factory=dict, repr=False)  # by epochs
     signing: dict[str, str] = Field(default_factory=dict, repr=False)  # `<role>.<scope>`: its seed
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from pdsno.errors import InviteError
 from pdsno.home import Home
+from pdsno.membership.delegation import due_epoch
 from pdsno.membership.invite import Invite, bootstrap_token, new_temp_id
 from projections.nib import Nib
 from streams.catalogue.join import JoinInvited
@@ -16,7 +17,7 @@ from streams.clock import utc_now
 from streams.credential import credentials_text, new_user, user_jwt
 from streams.envelope import Signer, draft
 from streams.errors import KeyFileError
-from streams.keys import KeyFile, KeyId, region_file
+from streams.keys import KeyFile, region_file
 from streams.log import Log
 from streams.name import GLOBAL, Role, ScopeName, parse_controller
 from streams.permission import NEWCOMER, signing_name
@@ -49,12 +50,13 @@ def region_key(home: Home, region: str, epoch: int) -> KeyFile:
 
 
 async def region_epoch(nib: Nib, region: ScopeName, generation: int) -> int:
-    """Ask the NIB for the epoch of a region's key: the highest its controllers were given."""
+    """Ask the NIB under which epoch of a region's key its controllers shall be."""
     rows = await nib.query(
-        "SELECT key_id FROM controller WHERE scope = ? AND role = 'regional'", [region]
+        "SELECT key_id, revoked_at IS NOT NULL FROM controller"
+        " WHERE scope = ? AND role = 'regional'",
+        [region],
     )
-    keys = [KeyId.parse(row[0]) for row in rows.rows]
-    return max([1, *(one.region_epoch for one in keys if one.generation == generation)])
+    return due_epoch([(row[0], row[1]) for row in rows.rows], generation)
 
 
 async def invite(home: Home, log: Log, wish: Wish, url: str, *, region_epoch: int = 1) -> Invite:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from nkeys import NkeysError
 
 from pdsno.errors import JoinError
 from pdsno.home import Home, write_private
@@ -26,6 +27,7 @@ from streams.credential import credentials_text, new_user, read_seed
 from streams.errors import KeyFileError
 from streams.keys import KEY_BYTES, KeyFile, KeyId, decode, encode, read_key, replace_key
 from streams.name import parse_controller
+from streams.secret_file import read_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,12 @@ def pending(home: Home, name: str, *, signing_seed: bytes = b"") -> Pending:
 
 def _read(file: Path, name: str) -> Pending:
     try:
-        text = json.loads(file.read_text())
+        text = json.loads(read_secret(file))
+        server_seed = read_seed(str(text["server_seed"])).seed
         return Pending(
-            name,
-            decode(text["signing_seed"]),
-            decode(text["exchange_seed"]),
-            str(text["server_seed"]),
+            name, decode(text["signing_seed"]), decode(text["exchange_seed"]), server_seed
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, NkeysError) as error:
         raise KeyFileError(
             f"{file} is damaged", hint="remove it; the next question makes other keys"
         ) from error
@@ -183,7 +183,16 @@ def _keep(home: Home, asked: Pending, bundle: bundles.Bundle, key: KeyFile) -> N
             generation=key.generation,
             region_epoch=key.region_epoch,
         )
+        for epochs, raw in bundle.region_keys_before.items():
+            _retired(home, region, epochs, raw)
         _replace(home, f"region.{region}.key", above)
+
+
+def _retired(home: Home, region: str, epochs: str, raw: str) -> None:
+    """Keep an earlier key of a region, to read what was sealed under it."""
+    generation, epoch = (int(part) for part in epochs.split("."))
+    key = KeyFile("region", region, decode(raw), generation=generation, region_epoch=epoch)
+    replace_key(home.keys / "retired" / f"{region}#{epochs}.1.key", key)
 
 
 def _replace(home: Home, name: str, key: KeyFile) -> None:

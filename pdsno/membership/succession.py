@@ -90,6 +90,7 @@ def _events(home: Home, after: KeyFile, operator: KeyFile, at: datetime) -> list
             controller_id=FOUNDER,
             public_key=operator.public_key(),
             key_id=str(operator.key_id),
+            server_user=home.server_user(FOUNDER),
             valid_until=at + timedelta(days=settings.certificate_days),
             previous_until=until,
             why="rotation",

@@ -40,16 +40,20 @@ MERGE INTO device USING (
             FROM batch WHERE type = 'device.sighted' GROUP BY scope, device_id -- of several
         ) USING (seq) -- of several
     ) -- of several
-    SELECT scope, device_id, recorded_at, seq,
-           data->>'sys_name' AS sys_name, data->>'sys_descr' AS sys_descr,
-           data->>'sys_object_id' AS sys_object_id, data->>'sys_location' AS sys_location,
-           data->>'sys_contact' AS sys_contact, data->>'serial' AS serial,
-           data->>'vendor' AS vendor, data->>'credential' AS credential,
-           data->>'$.seen_by[*]' AS seen_by, data->>'$.addresses[*].address' AS addresses,
+    SELECT scope, device_id, recorded_at, seq, s.sys_name, s.sys_descr, s.sys_object_id,
+           s.sys_location, s.sys_contact, s.serial, s.vendor, s.credential, s.seen_by,
+           list_transform(s.addresses, lambda one: one.address) AS addresses,
            owner AS controller_id, first_at, first_seq
-    FROM last -- of several
-    -- of one: FROM (SELECT *, controller_id AS owner, recorded_at AS first_at, seq AS first_seq
-    -- of one:       FROM batch WHERE type = 'device.sighted')
+    FROM (
+        SELECT *, json_transform(data, '{
+                      "sys_name": "VARCHAR", "sys_descr": "VARCHAR", "sys_object_id": "VARCHAR",
+                      "sys_location": "VARCHAR", "sys_contact": "VARCHAR", "serial": "VARCHAR",
+                      "vendor": "VARCHAR", "credential": "VARCHAR", "seen_by": ["VARCHAR"],
+                      "addresses": [{"address": "VARCHAR"}]}') AS s
+        FROM last -- of several
+        -- of one: FROM (SELECT *, controller_id AS owner, recorded_at AS first_at,
+        -- of one:              seq AS first_seq FROM batch WHERE type = 'device.sighted')
+    )
 ) b
 ON device.scope = b.scope AND device.device_id = b.device_id
 WHEN MATCHED THEN UPDATE SET

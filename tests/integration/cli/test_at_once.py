@@ -6,7 +6,7 @@ import time
 import pytest
 from command import Ran, pdsno, start
 
-LOG_UNREACHABLE, NO_LOG = 21, 20
+LOG_UNREACHABLE, NO_LOG = 21, 24
 PATIENCE_S = 60
 
 

@@ -212,14 +212,57 @@ def test_the_live_log_is_sound(live):
         "log check",
         "nib digest",
         "sql SELECT/**/scope,seq,data/**/FROM/**/event/**/ORDER/**/BY/**/ALL",
+        "device list --at zone-a:20",
+        "sweep list --at zone-a:20",
+        "sweep show last --at zone-a:20",
+        "controller list --all --at zone-a:1",
+        "controller show local.zone-a.1 --at zone-a:20",
+        "anomaly list --at zone-a:20",
+        "security list --at zone-a:20",
+        "sql --at zone-a:20 SELECT/**/now()/**/AT/**/TIME/**/ZONE/**/'UTC',*/**/FROM/**/sighting",
     ],
 )
 def test_an_export_answers_what_the_server_answers(live, exported, words):
     command = [*words.split(), "-o", "json"]
+    if inside(live, *command, "--log", exported) != inside(live, *command):
+        assert pdsno(live, "log", "export", exported, "--force").code == 0  # a seal came since
     assert inside(live, *command, "--log", exported) == inside(live, *command)
 
 
+def test_what_was_believed_is_asked_by_event_and_by_time(live):
+    first, rows = both(
+        live,
+        ["sql", "SELECT min(seq) AS seq FROM event WHERE type = 'device.sighted'", "-o", "json"],
+        ["device", "list", "-o", "json"],
+    )
+    seq = first.json()[0]["seq"]
+    event = inside(live, "log", "show", f"zone-a:{seq}", "-o", "json")
+    by_event, by_time = both(
+        live,
+        ["device", "list", "-o", "json", "--at", f"zone-a:{seq}"],
+        ["device", "list", "-o", "json", "--at", event["recorded_at"]],
+    )
+    before = pdsno(live, "device", "list", "--at", f"zone-a:{seq - 1}")
+    assert [one["addresses"] for one in by_event.json()] == [[CORE]]
+    assert by_time.json() == by_event.json()
+    assert (before.out, before.err) == ("", "no such devices\n")
+    assert len(rows.json()) == 14
+    shown = inside(live, "device", "show", CORE, "-o", "json", "--at", f"zone-a:{seq}")
+    assert (shown["name"], [one["type"] for one in shown["history"]]) == (None, ["device.sighted"])
+
+
+def test_a_moment_that_is_not_in_the_log_is_refused_with_codes_of_their_own(live):
+    words = ["device", "list", "--at"]
+    wrong, beyond = both(live, [*words, "yesterday"], [*words, "zone-a:999999"])
+    early, ahead = both(live, [*words, "2001-01-01T00:00:00Z"], [*words, "2101-01-01T00:00:00Z"])
+    wrong.refused(44, "'yesterday' is no moment", "2026-11-25T10:05:00Z, or zone-a:812")
+    beyond.refused(45, "zone-a:999999 is beyond the head")
+    early.refused(46, "before the first event; the log begins at 20")
+    ahead.refused(45, "has not come yet")
+
+
 def test_the_nib_says_where_it_is_on_the_server_and_in_an_export(live, exported):
+    assert pdsno(live, "log", "export", exported, "--force").code == 0  # the log seals itself
     there = pdsno(live, "nib", "status", "-o", "json").json()
     here = inside(live, "nib", "status", "-o", "json", "--log", exported)
     assert [one["lag"] for one in there] == [0, 0]

@@ -16,6 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[2])]
 from governed_region import follow_and_execute  # noqa: E402  # the path comes first
 
 from pdsno.controllers import journal  # noqa: E402
+from pdsno.controllers.runtime import configure_logging  # noqa: E402
 from pdsno.controllers.seat import take_seat  # noqa: E402
 from pdsno.execution.drivers.snmp import driver as snmp  # noqa: E402
 from pdsno.home import Home  # noqa: E402
@@ -58,6 +59,7 @@ def _mortal(method, name, moment):
 
 
 async def main(home, url, controller_id, moment, nth):
+    configure_logging(controller_id)
     arm(Moment(moment, nth))
     connection = await Connection.open(url, name=controller_id)
     seat = await take_seat(Home(Path(home)), controller_id, connection)

@@ -199,6 +199,27 @@ class Region:
 
         return await eventually(over, within_s)
 
+    async def ended_as(self, change_id, outcome):
+        """Wait until the executor's last word is this outcome."""
+
+        async def there():
+            ends = await self.events("execution.finished")
+            last = [one for one in ends if one.change_id == change_id][-1:]
+            return last[0] if last and last[0].outcome == outcome else None
+
+        return await eventually(there)
+
+    async def times(self, name):
+        """Tell when the log took each event of a type, in seconds."""
+        found = []
+        async for batch in self.log.read(SCOPE):
+            found += [
+                one.recorded_at.timestamp()
+                for one in batch
+                if f'"type":"pdsno.{name}.v1"'.encode() in one.raw
+            ]
+        return found
+
     async def saying_of_token(self, name):
         """Wait until a word was said of any token."""
 

@@ -23,7 +23,7 @@ from streams.envelope import Signer, draft_after
 from streams.errors import PdsnoError
 from streams.event import fresh_id
 from streams.jetstream import JetStreamLog
-from streams.server import end_with_parent
+from streams.parent import end_with_parent
 
 ROOT = Path(__file__).parents[3]
 

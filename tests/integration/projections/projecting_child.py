@@ -16,7 +16,7 @@ sys.path[:0] = [str(HERE), str(UNIT / "streams"), str(HERE.parents[2])]
 
 from region import KEYRING, SCOPE  # noqa: E402  # the path comes first
 
-from projections import projector as stages  # noqa: E402
+from projections import backlog  # noqa: E402
 from projections.batch import Batch  # noqa: E402
 from projections.projector import Projector  # noqa: E402
 from projections.store import Store  # noqa: E402
@@ -32,6 +32,8 @@ class MortalStore(Store):
     left = 0
 
     def _fold(self, connection, batch: Batch) -> None:
+        with self.path.with_suffix(".batches").open("a") as file:
+            print(batch.seq, file=file)
         super()._fold(connection, batch)
         self._end_at("folded")
 
@@ -46,7 +48,7 @@ class MortalStore(Store):
 
 
 async def main(url: str, path: Path, when: str, batch: int) -> None:
-    stages._BATCH_MAX = 40
+    backlog._BATCH_MAX = 40
     store = MortalStore(path)
     store.when, store.left = when, batch
     connection = await Connection.open(url, name="child")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from region import KEYRING, SCOPE, admit, happenings, rebuilt
 
-from projections import projector as stages
+from projections import backlog
 from projections.errors import NibError
 from projections.nib import digest
 from projections.projector import Projector
@@ -35,7 +35,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_full_disk_is_told_and_the_nib_goes_on_when_there_is_space(small_disk, monkeypatch):
-    monkeypatch.setattr(stages, "_BATCH_MAX", 100)
+    monkeypatch.setattr(backlog, "_BATCH_MAX", 100)
     log = MemoryLog()
     await admit(log)
     await log.append(list(happenings(100)))

@@ -9,7 +9,7 @@ import pytest
 from hierarchy import GC, LC_A1, LC_A2, World, admission
 from region import KEYRING, SCOPE, admit, fill, following, happenings, rebuilt, seal, sighting
 
-from projections import projector as stages
+from projections import backlog
 from projections.errors import NibError
 from projections.nib import LocalNib, digest
 from projections.projector import Projector
@@ -62,10 +62,10 @@ async def test_the_size_of_the_batches_does_not_show(log: JetStreamLog, monkeypa
     await fill(log, 60)
     named = await rebuilt(log)
     for size in (1, 7):
-        monkeypatch.setattr(stages, "_BATCH_MAX", size)
+        monkeypatch.setattr(backlog, "_BATCH_MAX", size)
         assert await rebuilt(log) == named
-    monkeypatch.setattr(stages, "_BYTES_MAX", 1)
-    monkeypatch.setattr(stages, "_AHEAD_MAX", 3)
+    monkeypatch.setattr(backlog, "_BYTES_MAX", 1)
+    monkeypatch.setattr(backlog, "_AHEAD_MAX", 3)
     assert await rebuilt(log) == named
 
 
@@ -126,7 +126,7 @@ class BreakingStore(Store):
 async def test_after_a_failed_fold_the_same_projector_judges_the_same_events_again(
     log: JetStreamLog, monkeypatch
 ):
-    monkeypatch.setattr(stages, "_BATCH_MAX", 20)
+    monkeypatch.setattr(backlog, "_BATCH_MAX", 20)
     await fill(log, 100)
     projector = Projector(BreakingStore(None), KEYRING, log)
     with pytest.raises(NibError, match="no space"):

@@ -11,6 +11,7 @@ import pytest
 from region import KEYRING, SCOPE, eventually, fill, happenings, rebuilt
 from structlog.testing import capture_logs
 
+from projections import backlog
 from projections import projector as stages
 from projections.nib import digest
 from projections.projector import Projector
@@ -25,7 +26,8 @@ from streams.memory import MemoryLog
 def _far_is_near(monkeypatch):
     """Have the other process verify a log of any length, in many small deliveries."""
     monkeypatch.setattr(stages, "_FAR", 100)
-    monkeypatch.setattr(stages, "_DELIVERY_MAX", 40)
+    monkeypatch.setattr(backlog, "_DELIVERY_MAX", 40)
+    monkeypatch.setattr(stages, "_BULK_MIN", 60)
     monkeypatch.setattr(stages, "_BULK_MAX", 150)
 
 
@@ -34,7 +36,7 @@ def verifiers() -> list[psutil.Process]:
     found = []
     for one in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "projections.verifier" in one.cmdline():
+            if "projections.verification" in one.cmdline():
                 found.append(one)
     return found
 
@@ -86,7 +88,7 @@ async def test_a_verifier_that_is_killed_is_told_and_nothing_is_lost(
             for one in verifiers():
                 one.kill()
 
-    monkeypatch.setattr(stages, "_AHEAD_MAX", 100)
+    monkeypatch.setattr(backlog, "_AHEAD_MAX", 100)
     projector = Projector(KilledOnce(None), KEYRING, log)
     with capture_logs() as said:
         await projector.catch_up([SCOPE])

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 import pytest_asyncio
-from running_network import copied, running
+from running_network import copied, eventually, running
 from trust_network import RC_A, SETTINGS, A, asking, invited, new_keys, refusals, written
 
 from streams.catalogue.controller import ControllerBlocked
@@ -61,7 +61,11 @@ async def test_who_is_blocked_after_the_challenge_stays_out(network):
             blocked = ControllerBlocked(blocked=name, reason="found out just now")
             await written(network, network.home.person(), blocked, scope=A)
             assert (await asker.prove(challenge)).reason == "BLOCKLISTED", named
-            assert "BLOCKLISTED" in await refusals(network, asker.invite.temp_id)
+
+            async def told(temp_id=asker.invite.temp_id):
+                return await refusals(network, temp_id)
+
+            assert await eventually(told) == ["BLOCKLISTED"]
 
 
 async def test_a_blocked_id_is_not_the_next_free_one(network):

@@ -1,0 +1,150 @@
+"""Any moment of the past, as tables of the same names: in a session, a query finds no others.
+
+A session is a connection with temporary tables, which DuckDB finds before the NIB's own. A table
+that only grows is shown up to the moment; one that changes is made of the last slice before the
+moment and the events since, by its own folds (projections/slice.py). Without slices, as for an
+export, it is made of all events that concern it. What a session has made it keeps, for the next
+question about the same moment; `now()` is the moment.
+"""
+
+import contextlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+
+import duckdb
+
+from projections.errors import MomentError
+from projections.moment import Moment, Place, find
+from projections.slice import SLICE, Folds, changing, fill_batch, prepare, types_of
+from projections.store import Store
+from projections.table import Table, tables
+from streams.clock import utc_now
+
+_SESSIONS_MAX = 4
+_CHUNK = 50_000  # events folded at once
+_WORD = re.compile(r"(?<![\w.])(?<!\bas )\w+")  # d.root and AS root name no table
+_MAIN = re.compile(r'"?\b(?:main|temp)\b"?\s*\.\s*')
+
+
+class Past:
+    """The sessions on one store, the latest few kept."""
+
+    def __init__(self, store: Store, *, size: int = SLICE) -> None:
+        self._store, self._size = store, size
+        self._sessions: OrderedDict[Place, Session] = OrderedDict()
+        self._lock = threading.Lock()
+        prepare(store, size)
+
+    def find(self, text: str) -> Place:
+        """Find a moment as a person writes it; MomentError when it is not in what was read."""
+        moment = Moment.parse(text)
+        with self._store.cursor() as cursor:
+            return find(cursor, moment, utc_now())
+
+    def session(self, place: Place) -> "Session":
+        """Give the session that is bound to a moment."""
+        with self._lock:
+            session = self._sessions.pop(place, None) or Session(self._store, place, self._size)
+            self._sessions[place] = session
+            while len(self._sessions) > _SESSIONS_MAX:
+                self._sessions.popitem(last=False)[1].close()
+        return session
+
+    def close(self) -> None:
+        """Drop all sessions."""
+        with self._lock:
+            while self._sessions:
+                self._sessions.popitem()[1].close()
+
+
+class Session:
+    """One moment; one query at a time."""
+
+    def __init__(self, store: Store, place: Place, size: int = SLICE) -> None:
+        self._store, self._place, self._size = store, place, size
+        self._lock = threading.RLock()
+        self._cursor = store.lasting_cursor()
+        self._made: set[str] = set()
+        self._tables = {table.name: table for table in tables()}
+        self._changing = {table.name: table for table in changing()}
+        (self._database,) = self._cursor.execute("SELECT current_database()").fetchone() or ("",)
+        at = place.at.astimezone(UTC).isoformat()
+        self._cursor.execute(f"CREATE TEMP MACRO now() AS TIMESTAMPTZ '{at}'")
+
+    @contextlib.contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give its connection; whatever was begun and not ended there is rolled back."""
+        with self._lock, self._store.using(self._cursor):
+            try:
+                yield self._cursor
+            finally:
+                with contextlib.suppress(duckdb.Error):
+                    self._cursor.rollback()
+
+    def prepare(self, sql: str) -> None:
+        """Make the tables that a query may name, within its `cursor` block."""
+        words = set(_WORD.findall(_MAIN.sub("", sql.lower())))
+        elsewhere = rf'\b(?:{re.escape(self._database)}|past)"?\s*\.'
+        if re.search(elsewhere, sql, re.IGNORECASE):
+            raise MomentError(
+                "a query about the past names tables without a database or schema",
+                hint="they are those of the moment by themselves",
+            )
+        if {"query", "query_table"} & words:  # whatever these may be made to name
+            words |= set(self._tables)
+        wanted = [t for name, t in self._tables.items() if name in words - self._made]
+        if wanted:
+            self._make(wanted)
+
+    def _make(self, wanted: list[Table]) -> None:
+        cursor = self._cursor
+        cursor.begin()
+        slices = {
+            scope: min(int(seq), self._place.seq.get(scope, 0) // self._size * self._size)
+            for scope, seq in cursor.execute("FROM past.slice").fetchall()
+        }
+        for table in wanted:
+            if table.name in self._changing:
+                cursor.execute(self._as_of_slice(table, slices))
+            else:
+                until = _within(self._place.seq, "seq <= {}")
+                cursor.execute(
+                    f"CREATE TEMP VIEW {table.name} AS"  # our own names
+                    f' FROM "{self._database}".main.{table.name} WHERE {until}'
+                )
+        changed = tuple(table for table in wanted if table.name in self._changing)
+        if changed:
+            self._fold(changed, slices)
+        cursor.commit()
+        self._made |= {table.name for table in wanted}
+
+    def _as_of_slice(self, table: Table, slices: Mapping[str, int]) -> str:
+        name = table.name
+        return (
+            f"CREATE TEMP TABLE {name} AS"  # noqa: S608  # our own names
+            f" FROM past.{name}_open WHERE {_within(slices, 'seq <= {}')}"
+            f" UNION ALL SELECT * EXCLUDE (until) FROM past.{name}"
+            f" WHERE {_within(slices, 'seq <= {0} AND until > {0}')}"
+        )
+
+    def _fold(self, changed: tuple[Table, ...], slices: Mapping[str, int]) -> None:
+        names, types, folds = {t.name for t in changed}, types_of(changed), Folds(changed)
+        for scope, seq in self._place.positions:
+            for after in range(slices.get(scope, 0), seq, _CHUNK):
+                until = min(seq, after + _CHUNK)
+                there = fill_batch(self._cursor, scope, after, until, types)
+                folds.run(self._cursor, names, there)
+
+    def close(self) -> None:
+        """Drop its tables, once nobody asks."""
+        with self._lock:
+            self._store.release(self._cursor)
+
+
+def _within(positions: Mapping[str, int], condition: str) -> str:
+    """Write a condition on the position of each scope; one without a position has no row."""
+    parts = [f"(scope = '{scope}' AND {condition.format(seq)})" for scope, seq in positions.items()]
+    return " OR ".join(parts) or "false"

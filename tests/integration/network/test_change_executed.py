@@ -1,0 +1,106 @@
+"""A change from its proposal to its end, on running processes and real agents."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "execution"))
+
+from agent_process import COMMUNITY, agents
+from governed_network import governed, grant_of
+from running_network import SETTINGS, eventually, running
+
+from pdsno.ceremony import create
+from pdsno.home import write_private
+from streams.catalogue.token import TokenPresented, TokenRefused
+from streams.event import fresh_id
+
+LC = "local.zone-a.1"
+ACCESS = """
+[execution]
+undo_for_s = 2
+
+[[access]]
+name = "agents"
+driver = "snmp"
+port = {port}
+timeout_s = 0.4
+retries = 1
+community = "secret://file/snmp-rw"
+"""
+
+
+async def ready(tmp_path, network, it, fleet):
+    """Give everybody the credential, have the agents swept, and return their ids by address."""
+    await network.request(LC, "127.77.0.0/28")
+    await it.devices(len(fleet))
+    rows = await it.rows("SELECT device_id, addresses[1] AS address FROM device")
+    by_address = {one["address"]: one["device_id"] for one in rows}
+    return [by_address[one.address] for one in fleet]
+
+
+async def story(tmp_path, count, tell):
+    async with agents(tmp_path, count) as fleet:
+        port = fleet[0].port
+        settings = SETTINGS.format(port=port) + ACCESS.format(port=port)
+        home = create(tmp_path / "home", settings=settings)
+        for name in ("snmp-public", "snmp-rw"):
+            write_private(home.folder / "secrets" / name, COMMUNITY)
+        async with running(tmp_path) as network, governed(network) as it:
+            devices = await ready(tmp_path, network, it, fleet)
+            await tell(network, it, fleet, devices)
+
+
+async def test_a_low_change_runs_by_itself_and_its_token_shown_again_is_refused(tmp_path):
+    async def tell(network, it, fleet, devices):
+        asked = await it.propose(devices[0], value="rack 9")
+        await it.reached(asked.change_id, "EXECUTED")
+        assert await fleet[0].get() == "rack 9"
+        assert await it.locks() == {}
+        _, issued = await it.token(asked.change_id)
+        shown = TokenPresented(
+            token_id=issued.token_id,
+            controller_id=LC,
+            request_id=fresh_id(),
+            presented_by="operator.global.1",
+            grant=grant_of(issued),
+        )
+        await it.say("operator.global.1", "zone-a", shown)
+        _, refused = await it.last(TokenRefused, request_id=shown.request_id)
+        assert refused.reason == "TOKEN_SPENT"
+
+    await story(tmp_path, 1, tell)
+
+
+async def test_a_change_that_fails_on_its_second_device_is_rolled_back_on_both(tmp_path):
+    async def tell(network, it, fleet, devices):
+        fleet[1].stop()
+        asked = await it.propose(*devices, value="rack 9")
+        await it.reached(asked.change_id, "ROLLED_BACK")
+        fleet[1].go_on()
+        assert [await one.get() for one in fleet] == ["before", "before"]
+        assert await it.locks() == {}
+
+    await story(tmp_path, 2, tell)
+
+
+async def test_a_controller_killed_in_the_middle_is_followed_and_the_change_ends(tmp_path):
+    async def tell(network, it, fleet, devices):
+        for agent in fleet:
+            agent.stop()
+        asked = await it.propose(*devices, value="rack 9")
+
+        async def begun():
+            return (await it.counts(asked.change_id)).get("execution.started")
+
+        await eventually(begun)
+        await network.supervisor.kill(LC)
+        for agent in fleet:
+            agent.go_on()
+        await network.supervisor.resume(LC)
+        await it.reached(asked.change_id, "EXECUTED", "ROLLED_BACK", within_s=40)
+        found = (await it.change(asked.change_id))["phase"]
+        wanted = "rack 9" if found == "EXECUTED" else "before"
+        assert [await one.get() for one in fleet] == [wanted, wanted]
+        assert await it.locks() == {}
+
+    await story(tmp_path, 2, tell)
