@@ -18,7 +18,7 @@ import structlog
 
 from pdsno.controllers import facts
 from pdsno.controllers.errand import Errand
-from pdsno.controllers.executor import FOLLOWED, Executor
+from pdsno.controllers.executor import FOLLOWED, OWN, Executor
 from pdsno.controllers.heartbeat import send
 from pdsno.controllers.hold import held
 from pdsno.controllers.seat import Seat
@@ -53,8 +53,8 @@ class Edge:
     async def run(self) -> None:
         """Do the controller's work until cancelled."""
         seat = self._seat
-        own = (f"{noun}.{seat.token}.*" for noun in ("obs", "sweep", "execution"))
-        subjects = [*own, "controller.*", *FOLLOWED]
+        own = (f"{noun}.{seat.token}.*" for noun in OWN)
+        subjects = [*own, f"sweep.{seat.token}.*", "controller.*", *FOLLOWED]
         async with asyncio.TaskGroup() as group:
             group.create_task(seat.follow({seat.scope: subjects}))
             await seat.admitted()

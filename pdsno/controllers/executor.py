@@ -18,6 +18,7 @@ import structlog
 
 from pdsno.controllers import brief
 from pdsno.controllers.hold import held
+from pdsno.controllers.inspector import Inspector
 from pdsno.controllers.journal import Journal
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.toolbox import Toolbox
@@ -42,6 +43,7 @@ _LOOK_S, _LOOK_MAX_S = 0.1, 1.0  # between two looks at what is said above
 _TRIES = 5
 _SILENT = timedelta(seconds=60)  # who says nothing for so long is not at work any more
 
+OWN = ("obs", "execution", "config", "emergency")  # nouns of which it reads its own subjects
 FOLLOWED = ("token.*.*", "change.*.*", "lock.*", "device.*")  # besides what is its own
 Work = TokenIssued | TokenPresented | EmergencyDeclared | ChangeRecalled
 
@@ -65,6 +67,7 @@ class Executor:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
+                group.create_task(Inspector(seat, self._toolbox).run())
                 async for deliveries in seat.log.work(seat.scope, durable, subjects):
                     await self._sort(group, deliveries)
         finally:

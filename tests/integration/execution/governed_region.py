@@ -13,7 +13,7 @@ from pathlib import Path
 from agent_process import COMMUNITY, LOCATION, agents
 
 from pdsno.ceremony import create
-from pdsno.controllers.executor import FOLLOWED, Executor
+from pdsno.controllers.executor import FOLLOWED, OWN, Executor
 from pdsno.controllers.seat import take_seat
 from pdsno.governance.deciders import change, outcome
 from pdsno.governance.digest import config_hash
@@ -258,7 +258,7 @@ async def eventually(condition, within_s=20.0):
 
 async def follow_and_execute(seat):
     """Do what a local controller does about changes; without sweeps and heartbeats."""
-    own = [f"{noun}.{seat.token}.*" for noun in ("obs", "sweep", "execution")]
+    own = [f"{noun}.{seat.token}.*" for noun in OWN]
     async with asyncio.TaskGroup() as group:
         group.create_task(seat.follow({seat.scope: [*own, "controller.*", *FOLLOWED]}))
         await seat.admitted()

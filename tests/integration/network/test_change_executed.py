@@ -1,5 +1,7 @@
 """A change from its proposal to its end, on running processes and real agents."""
 
+import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ sys.path.append(str(Path(__file__).parents[1] / "execution"))
 
 from agent_process import COMMUNITY, agents
 from governed_network import governed, grant_of
-from running_network import SETTINGS, eventually, running
+from running_network import ROOT, SETTINGS, eventually, running
 
 from pdsno.ceremony import create
 from pdsno.home import write_private
@@ -104,3 +106,46 @@ async def test_a_controller_killed_in_the_middle_is_followed_and_the_change_ends
         assert await it.locks() == {}
 
     await story(tmp_path, 2, tell)
+
+
+async def command(home, *words):
+    """Give a command as a person does; its exit code, what it wrote, what it said."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "--home", str(home.folder), *words),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await asyncio.wait_for(child.communicate(), 60)
+    return child.returncode, out.decode(), said.decode()
+
+
+async def test_people_see_what_a_device_ran_and_what_no_change_explains(tmp_path):
+    async def tell(network, it, fleet, devices):
+        home, name = network.home, devices[0]
+        code, out, said = await command(home, "device", "config", "check", name)
+        assert (code, "no whole config" in out) == (60, True), said
+        first = await it.propose(name, value="rack 9")
+        await it.reached(first.change_id, "EXECUTED")
+        code, out, said = await command(home, "device", "config", "show", name)
+        assert (code, "rack 9" in out) == (0, True), said
+        code, out, said = await command(home, "device", "config", "check", name)
+        assert (code, first.change_id in out) == (0, True), said
+        second = await it.propose(name, value="rack 10")
+        await it.reached(second.change_id, "EXECUTED")
+        code, out, said = await command(home, "device", "config", "diff", name)
+        assert (code, "-" in out, "rack 10" in out) == (0, True, True), said
+        await fleet[0].write("by hand")
+        code, out, said = await command(home, "device", "config", "check", name)
+        assert (code, out.startswith("drifted")) == (91, True), said
+        code, out, said = await command(home, "device", "config", "drift", "-o", "json")
+        assert code == 0, said
+        (row,) = json.loads(out)
+        assert (row["device_id"], row["change_id"], row["times"]) == (name, second.change_id, 1)
+        code, out, said = await command(home, "device", "config", "history", name, "-o", "json")
+        phases = [one["phase"] for one in json.loads(out)]
+        assert phases == ["drifted", "after", "before", "as_left", "after", "before"], said
+        code, out, said = await command(home, "device", "clear", name, "--reason", "looked at it")
+        assert (code, "not degraded" in said) == (11, True)
+
+    await story(tmp_path, 1, tell)
