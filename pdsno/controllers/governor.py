@@ -47,11 +47,12 @@ _STEPS_MAX = 20  # decisions in a row about one change
 _RETRY_S = 1.0
 _SWEEP_S = 5.0
 _BACKSTOP = timedelta(seconds=60)  # a lock outlives its change by less, or the change ended it
-# of an executor's steps only these change what is due
-_TOLD = {
-    "change", "approval", "emergency", "token.spent", "token.issued", "token.revoked",
-    "token.expired", "execution.held", "execution.failed", "execution.finished",
-}  # fmt: skip
+# Of an executor's words only these change what is due; that a token was spent, only of a parent.
+_TOLD = {"change", "approval", "emergency", "execution.held", "execution.failed"}
+_TOLD |= {"execution.finished"}
+_ENDS = {"change.executed", "change.rolled_back", "change.degraded", "change.denied"}
+_ENDS |= {"change.expired"}
+_SAID_MAX = 10_000
 Key = tuple[str, str]  # scope, change id
 
 
@@ -67,6 +68,7 @@ class Governor:
         self._timers = Timers(seat.connection, self._role, seat.scope, ack_wait_s=ack_wait_s)
         self._one = asyncio.Lock()  # what one change takes, the next must see
         self._timed: dict[Key, datetime] = {}
+        self._said: dict[tuple[str, int], bool] = {}  # what was appended here, and comes back
         self._policy: dict[str, tuple[int, int]] = {}  # by scope, as it was swept last
 
     async def run(self) -> None:
@@ -82,14 +84,32 @@ class Governor:
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Look at every change that these events are about; what is due is in the log then."""
-        keys: dict[Key, None] = {}
+        scope = deliveries[0].recorded.scope
+        names: dict[str, None] = {}
+        over = False
         for one in accepted_of(self._seat.store, deliveries):
-            name = one.event.declared.name
-            if name in _TOLD or name.partition(".")[0] in _TOLD:
-                keys[deliveries[0].recorded.scope, getattr(one.event, "change_id", "")] = None
-        for key in keys:
-            await self.look(*key)
+            over = over or (self._root and one.event.declared.name in _ENDS)
+            said = self._said.pop((scope, one.seq), False)  # by this process, which looked since
+            if not said and self._is_told(one.event):
+                names[getattr(one.event, "change_id", "")] = None
+        for change_id in self._ours(scope, list(names)):
+            await self.look(scope, change_id)
+        if over:  # what a region ended may be what we wait for
+            await self._freed()
         return ()
+
+    def _is_told(self, event: Event) -> bool:
+        name = event.declared.name
+        told = name in _TOLD or name.partition(".")[0] in _TOLD
+        return told or (self._root and name == "token.spent")
+
+    def _ours(self, scope: str, names: list[str]) -> list[str]:
+        """Leave out, for the global controller, the changes that regions decide by themselves."""
+        if not self._root or scope == GLOBAL or not names:
+            return names
+        with reading(self._seat.store) as nib:
+            kept = nib.of_root(scope, names)
+            return [one for one in names if one in kept]
 
     async def _begin(self) -> None:
         """Look once at everything that is open: who stood here before may have died over it."""
@@ -153,8 +173,7 @@ class Governor:
             try:
                 for into, events in batches.items():
                     drafts = _drafts(matter, into, events, nib.basis, policy)
-                    seq = await commit(self._seat, into, drafts, nib.basis)
-                    await self._seat.projector.reached({into: seq})
+                    await self._commit(into, drafts, nib.basis)
                 steps, conflicts = steps + 1, 0
             except ConflictError as conflict:
                 conflicts += 1
@@ -165,6 +184,15 @@ class Governor:
                         hint="somebody else is deciding the same",
                     ) from conflict
         raise LogError(f"{_STEPS_MAX} decisions about change {change_id} did not settle it")
+
+    async def _commit(self, into: str, drafts: list[Draft], basis: Mapping[str, int]) -> None:
+        """Append a decision, and wait until the NIB has it: the next must see it."""
+        last = await commit(self._seat, into, drafts, basis)
+        for seq in range(last - len(drafts) + 1, last + 1):
+            self._said[into, seq] = True
+        while len(self._said) > _SAID_MAX:
+            del self._said[next(iter(self._said))]
+        await self._seat.projector.reached({into: last})
 
     async def _is_behind(self, state: Change, policy: int, leveled: bool) -> bool:  # noqa: FBT001  # once is enough
         """Tell whether a proposal knows a newer policy than we read; then we read that as well."""
