@@ -1,4 +1,4 @@
-"""What `pdsno doctor` looks at of [[access]]: secrets, drivers, files, which host keys are there."""
+"""What `pdsno doctor` looks at of [[access]]: secrets, drivers, files, and host keys."""
 
 from collections.abc import Iterator
 

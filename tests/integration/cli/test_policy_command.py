@@ -25,7 +25,7 @@ case:
 
 @pytest.fixture(scope="module")
 def written(live):
-    """Write the policy in force down as a file."""
+    """Write the policy in force to a file."""
     eventually(lambda: pdsno(live, "policy", "list", "-o", "json").json())
     file = live.parent / "policy.toml"
     shown = pdsno(live, "policy", "show")
