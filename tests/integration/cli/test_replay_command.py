@@ -10,9 +10,9 @@ def test_a_live_log_and_its_export_come_out_the_same(live, exported):
         live, ["log", "replay", "-o", "json"], ["log", "replay", "--log", exported, "-o", "json"]
     )
     assert {(one["difference"], one["cannot"]) for one in here.json()} == {(None, 0)}
-    again = {one["decider"]: one["same"] + one["later"] for one in there.json()}
-    assert again["regional-discovery"] >= 1, "a record was merged"
-    assert again["policy"] >= 1
+    again = {(one["decider"], one["scope"]): one["same"] + one["later"] for one in there.json()}
+    assert again["regional-discovery", "zone-a"] >= 1, "a record was merged"
+    assert again["policy", "global"] == 1
 
 
 def test_what_is_not_decided_again_is_said_with_its_reason(live, exported):
