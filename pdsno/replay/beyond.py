@@ -38,6 +38,7 @@ WHY: Mapping[str, str] = {
     "sweep.covered": _SEEN,
     "sweep.finished": _SEEN,
     "sweep.requested": "a person, or the clock of a local controller: an input",
+    "emergency.requested": _SAID,
     "emergency.declared": "decided at a device that could not wait: an input",
     "execution.applying": _DONE,
     "execution.config_read": _DONE,
