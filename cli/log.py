@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from cli import option, render, verdict
+from cli.bisect import bisect
 from cli.check import check
 from cli.context import Context, chosen, given
 from cli.option import Listing
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(tail)
 app.command()(check)
+app.command()(bisect)
 app.command()(replay)
 
 
