@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import option, render, verdict
-from cli.act import quarantine, release, split
+from cli import config, option, render, verdict
+from cli.act import clear, quarantine, release, split
 from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.record import LIST, ORDER, Status, Which, by_id, find
@@ -29,6 +29,7 @@ _FACTS = (
     Column("device_id", "id"),
     Column("name"),
     Column("status"),
+    Column("degraded", "degraded by"),
     Column("merged_into"),
     Column("addresses"),
     Column("vendor"),
@@ -47,8 +48,9 @@ _FACTS = (
 )
 
 
-for verb in (split, quarantine, release):
+for verb in (split, quarantine, release, clear):
     app.command()(verb)
+app.add_typer(config.app)
 
 
 @app.command(name="list")

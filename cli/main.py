@@ -10,6 +10,7 @@ try:  # loading takes half a second, and Ctrl-C may come within it
     from cli import (
         anomaly,
         audit,
+        change,
         controller,
         device,
         diff,
@@ -42,7 +43,7 @@ app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
 app.command()(demo)
-for noun in (device, sweep, controller, anomaly, security, policy, log, nib, audit):
+for noun in (device, sweep, controller, anomaly, security, policy, change, log, nib, audit):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
 app.command(name="diff")(diff.diff)
