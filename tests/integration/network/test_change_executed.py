@@ -7,11 +7,12 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "execution"))
 
-from agent_process import COMMUNITY, agents
-from governed_network import governed, grant_of
+from agent_process import COMMUNITY, LOCATION, agents
+from governed_network import governed
 from running_network import ROOT, SETTINGS, eventually, running
 
 from pdsno.ceremony import create
+from pdsno.governance.deciders.token import grant_of
 from pdsno.home import write_private
 from streams.catalogue.token import TokenPresented, TokenRefused
 from streams.event import fresh_id
@@ -149,3 +150,31 @@ async def test_people_see_what_a_device_ran_and_what_no_change_explains(tmp_path
         assert (code, "not degraded" in said) == (11, True)
 
     await story(tmp_path, 1, tell)
+
+
+async def test_an_emergency_is_acted_on_reviewed_by_both_tiers_and_kept(tmp_path):
+    async def tell(network, it, fleet, devices):
+        home = network.home
+        mark = {"name": "mark", "drivers": ["snmp"], "paths": [LOCATION], "roles": ["edge"]}
+        await it.policy(
+            label=[{"name": "edge", "ids": devices, "role": "edge"}],
+            emergency={"per_hour": 1, "review_s": 600, "type": [mark]},
+        )
+        words = ("--set", "location=sealed off", "--undo", "location=before", "--reason", "a flood")
+        code, out, said = await command(
+            home, "change", "emergency", "mark", "--device", devices[0], *words
+        )
+        assert code == 0, said
+        await it.reached(out.strip(), "EXECUTED")
+        assert await fleet[0].get() == "sealed off"
+        told = [name for name, _ in await it.story(out.strip())]
+        assert told.count("emergency.reviewed") == 2
+        assert told.index("emergency.declared") < told.index("execution.applying")
+        code, out, said = await command(
+            home, "change", "emergency", "mark", "--device", devices[1], *words
+        )
+        assert (code, "HIGH" in said) == (93, True), said
+        assert await fleet[1].get() == "before"
+        assert (await it.change(out.strip()))["classified"] is not None
+
+    await story(tmp_path, 2, tell)
