@@ -11,6 +11,7 @@ from cli.assent import approve, deny, withdraw
 from cli.change_page import shown, whole
 from cli.context import Context, given
 from cli.course import Change, find, parsed, settle, settled, told
+from cli.emergency import emergency
 from cli.option import Listing
 from cli.propose import propose
 from cli.render import Column, Format
@@ -62,6 +63,7 @@ class Phase(StrEnum):
 
 
 app.command()(propose)
+app.command()(emergency)
 
 
 @app.command(name="list")

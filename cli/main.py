@@ -13,6 +13,7 @@ try:  # loading takes half a second, and Ctrl-C may come within it
         change,
         controller,
         device,
+        diff,
         discover,
         doctor,
         log,
@@ -45,6 +46,7 @@ app.command()(demo)
 for noun in (device, sweep, controller, anomaly, security, policy, change, log, nib, audit):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
+app.command(name="diff")(diff.diff)
 app.command()(doctor.doctor)
 
 

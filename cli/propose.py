@@ -63,7 +63,7 @@ def propose(
     Example: pdsno change propose --device hq-acc-1 --set location='rack 7' --reason 'moved'
     """
     found = given(context)
-    wish = _wish(file, device, set_, reason)
+    wish = wish_of(file, device, set_, reason)
     changed = {
         "reason": reason,
         "ticket": ticket,
@@ -82,9 +82,10 @@ def propose(
     settled(row)
 
 
-def _wish(
+def wish_of(
     file: Path | None, devices: list[str] | None, settings: list[str] | None, reason: str
 ) -> Wish:
+    """Read what is wanted, from a file or from the options."""
     if (file is None) == (not devices):
         raise ChangeFileError("name devices with --device, or a --file", hint=_HINT)
     if file is not None:
@@ -126,7 +127,7 @@ async def _propose(
 ) -> dict[str, Any]:
     async with found.connection() as connection:
         nib = RemoteNib(connection)
-        asked = await _asked(nib, wish, settings, region)
+        asked = await wanted(nib, wish, settings, region)
         regions = {one.region for one in asked}
         scope = regions.pop() if len(regions) == 1 else GLOBAL
         event = await _event(nib, wish, asked, by or found.home.person(scope))
@@ -144,7 +145,7 @@ async def _propose(
         return row
 
 
-async def _asked(
+async def wanted(
     nib: Nib,
     wish: Wish,
     settings: tuple[Sequence[setting.Setting], Sequence[setting.Setting]],

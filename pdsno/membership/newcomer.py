@@ -5,8 +5,6 @@ A crash at any point is answered by joining again with the same invitation and t
 
 import asyncio
 import contextlib
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from pdsno.errors import InviteError, JoinError
-from pdsno.home import Home
+from pdsno.home import Home, write_private
 from pdsno.membership import message
 from pdsno.membership.identity import Pending, alone, pending, settle
 from pdsno.membership.invite import Invite
@@ -73,7 +71,7 @@ async def join(home: Home, invite: Invite, *, url: str = "", within_s: float = 2
 async def _connect(home: Home, invite: Invite, url: str) -> Connection:
     """Connect as somebody who may only ask; the invitation says who the server is."""
     try:
-        with _on_disk(invite.credentials) as file:  # where the client of NATS wants them
+        with _on_disk(home, invite) as file:  # where the client of NATS wants them
             return await Connection.open(
                 url or invite.url,
                 name=invite.temp_id,
@@ -92,14 +90,13 @@ async def _connect(home: Home, invite: Invite, url: str) -> Connection:
 
 
 @contextlib.contextmanager
-def _on_disk(credentials: str) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix="pdsno-join-", suffix=".creds")  # mode 0600
+def _on_disk(home: Home, invite: Invite) -> Iterator[Path]:
+    file = home.keys / "pending" / f"{invite.temp_id}.creds"
+    write_private(file, invite.credentials)
     try:
-        with os.fdopen(handle, "w") as text:
-            text.write(credentials)
-        yield Path(name)
+        yield file
     finally:
-        Path(name).unlink()
+        file.unlink()
 
 
 async def _converse(

@@ -56,6 +56,7 @@ WHY: Mapping[str, str] = {
     "join.challenged": _ASKED,
     "join.failed": _ASKED,
     "join.refused": _ASKED,
+    "place.taken": _ASKED,
     "root.rotated": "a ceremony with the root's key: an input",
     "seal.made": _SEALED,
     "seal.refused": _SEALED,

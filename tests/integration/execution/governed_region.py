@@ -88,7 +88,10 @@ class Region:
         return Signer(self.home.controller(by))
 
     async def say(self, by, *events, expect=None):
-        sealed = self.signer(by).seal([draft(one, SCOPE) for one in events])
+        return await self.say_in(SCOPE, by, *events, expect=expect)
+
+    async def say_in(self, scope, by, *events, expect=None):
+        sealed = self.signer(by).seal([draft(one, scope) for one in events])
         return await self.log.append(sealed, expect)
 
     async def events(self, *types):
@@ -260,7 +263,8 @@ async def follow_and_execute(seat):
     """Do what a local controller does about changes; without sweeps and heartbeats."""
     own = [f"{noun}.{seat.token}.*" for noun in OWN]
     async with asyncio.TaskGroup() as group:
-        group.create_task(seat.follow({seat.scope: [*own, "controller.*", *FOLLOWED]}))
+        followed = {seat.scope: [*own, "controller.*", *FOLLOWED], "global": ["policy.current"]}
+        group.create_task(seat.follow(followed))
         await seat.admitted()
         group.create_task(Executor(seat).run())
 
