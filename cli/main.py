@@ -12,8 +12,10 @@ try:  # loading takes half a second, and Ctrl-C may come within it
     from cli import (
         anomaly,
         audit,
+        change,
         controller,
         device,
+        diff,
         discover,
         doctor,
         log,
@@ -43,9 +45,10 @@ app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
 app.command()(demo)
-for noun in (device, sweep, controller, anomaly, security, policy, log, nib, audit):
+for noun in (device, sweep, controller, anomaly, security, policy, change, log, nib, audit):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
+app.command(name="diff")(diff.diff)
 app.command()(doctor.doctor)
 
 

@@ -155,7 +155,7 @@ class Settings(_Section):
     nats_host: str = ""  # by which name or address it is reached; empty: the one it listens on
     allow_plaintext: bool = False  # beyond this machine
     tls: TlsSettings = TlsSettings()
-    nib_memory: str = "1GB"
+    nib_memory: str = "400MB"
     heartbeat_s: float = Field(10.0, gt=0)
     silent_after: int = Field(3, ge=1)  # heartbeats that did not come
     ack_wait_s: float = Field(5.0, ge=1)  # work held for so long goes to another copy

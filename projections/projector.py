@@ -25,7 +25,7 @@ from streams.reader import Reader
 
 _log = structlog.get_logger()
 _FAR = 20_000  # so many events behind, another process verifies them
-_BULK_MIN, _BULK_MAX = 20_000, 60_000  # of what it verified, folded at once
+_BULK_MIN, _BULK_MAX = 40_000, 60_000  # of what it verified, folded at once
 _BULK_BYTES_MAX = 96 * 1024 * 1024
 _TRIES = 5
 

@@ -26,8 +26,8 @@ _DEADLINES = Deadlines()
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
-def check(sql: str) -> None:
-    """Refuse everything that is not one reading statement."""
+def check(sql: str) -> duckdb.Statement:
+    """Refuse everything that is not one reading statement; return it."""
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
@@ -39,6 +39,7 @@ def check(sql: str) -> None:
             f"only SELECT reads the NIB; this is {statements[0].type.name}",
             hint="the NIB follows from the log and is not written by hand",
         )
+    return statements[0]
 
 
 def run(
@@ -54,7 +55,7 @@ def run(
 
     QueryError when it is refused, wrong, too long or too large.
     """
-    check(sql)
+    statement = check(sql)
     with (session or store).cursor() as cursor:
         expired = threading.Event()
 
@@ -67,7 +68,7 @@ def run(
                 if session is not None:
                     session.prepare(sql)
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
-                cursor.execute(sql, list(parameters))
+                cursor.execute(statement, list(parameters))
                 columns = [column[0] for column in cursor.description or []]
                 rows = cursor.fetchmany(rows_max + 1)
         except duckdb.InterruptException as error:

@@ -1,51 +1,29 @@
-"""The NIB's DuckDB file: opened, checked, folded into, queried, thrown away.
-
-One process holds the file. A file made with other tables or another DuckDB is deleted and made
-again, since everything in it comes from the log.
-"""
+"""The NIB of this process: bound to its log, folded into, queried, thrown away."""
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import structlog
 
-from projections.batch import FIRST, MORE, ONE, OTHER, Batch, Row
-from projections.errors import NibAheadError, NibError, NibLockedError
-from projections.table import fingerprint, tables
-from projections.verifier import Restored
-from streams.reader import Reader, Verdict
-from streams.recent import AHEAD, FRESH_FOR
-from streams.standing import Admission, Root
+from projections.batch import Batch, Row
+from projections.errors import NibAheadError, NibError
+from projections.fold import Folds
+from projections.knowledge import Learner, aware, teach
+from projections.nib_file import NibFile
+from streams.reader import Verdict
 
-_log = structlog.get_logger()
 _CLOSE_WITHIN_S = 10.0
-# What keeps us from a file that may well be whole; anything else is a damaged file.
-_OUTSIDE = re.compile(
-    "permission denied|no space|is a directory|read-only|too many open|out of memory|not permitted",
-    re.IGNORECASE,
-)
-_META = """
-CREATE TABLE IF NOT EXISTS nib (fingerprint VARCHAR, duckdb VARCHAR);
-CREATE TABLE IF NOT EXISTS checkpoint (
-    scope VARCHAR PRIMARY KEY, seq UBIGINT, recorded_at TIMESTAMP, created_at TIMESTAMP,
-    accepted UBIGINT, quarantined UBIGINT, unverifiable UBIGINT);
-"""
-_ADMITTED = """
-SELECT scope, controller_id, public_key, key_id, valid_until, previous_public_key, previous_key_id,
-       previous_until, revoked_at IS NOT NULL
-FROM controller WHERE ? IS NULL OR scope = ?
-"""
-_ROOTS = """
-SELECT scope, generation, public_key, previous_until FROM root
-WHERE ? IS NULL OR scope = ? ORDER BY scope, generation
+_MOVE = """
+UPDATE checkpoint
+SET seq = ?, recorded_at = ?, accepted = accepted + ?, quarantined = quarantined + ?,
+    unverifiable = unverifiable + ?
+WHERE scope = ?
 """
 
 
@@ -73,120 +51,29 @@ class Rows:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-class _Statements:
-    """What every batch runs, parsed once: parsing takes a third of a small fold's time."""
-
-    def __init__(self) -> None:
-        self.first, self.more = _parsed(FIRST), _parsed(MORE)
-        self.one, self.other = _parsed(ONE), _parsed(OTHER)
-        folds = [fold for table in tables() for fold in table.folds]
-        self.several = [(fold, _parsed(fold.sql)) for fold in folds if fold.sql]
-        alone = [(fold, _parsed(fold.alone)) for fold in folds if fold.alone]
-        self.alone = [(fold, one, sorted(one.named_parameters)) for fold, one in alone]
-
-
-def _parsed(sql: str) -> duckdb.Statement:
-    (statement,) = duckdb.extract_statements(sql)
-    return statement
-
-
 class Store:
     """The NIB as a file (or in memory, without a path)."""
 
-    def __init__(self, path: Path | None, *, memory_limit: str = "1GB", threads: int = 2) -> None:
+    def __init__(self, path: Path | None, *, memory_limit: str = "400MB", threads: int = 2) -> None:
         self.path = path
-        self._limits = {
-            "memory_limit": memory_limit,
-            "threads": str(threads),
-            "preserve_insertion_order": "false",
-            # A checkpoint writes the last row group of `event` anew: not after every few events. A
-            # batch of a rebuild is larger than this, and goes to the file without the detour.
-            "checkpoint_threshold": "48MB",
-            "temp_directory": f"{path}.tmp" if path else "",
-            "max_temp_directory_size": "1GB",  # a query must not take the disk from the log
-        }
+        self._file = NibFile(path, memory_limit=memory_limit, threads=threads)
         self._lock = threading.RLock()  # held by who writes
         self._reading: set[duckdb.DuckDBPyConnection] = set()
         self._lasting: set[duckdb.DuckDBPyConnection] = set()  # whose temporary tables are kept
         self._read = threading.Condition()
-        self._statements = _Statements()
+        self._folds = Folds()
+        (self._move,) = duckdb.extract_statements(_MOVE)
         self._folded: dict[str, int] = {}  # the checkpoints of the scopes that were bound
-        self._one_at_hand = False  # `batch` has one row, which the next event alone overwrites
-        self._connection = self._open()
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        if self.path is not None:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            except OSError as error:
-                raise self._closed_to_us(str(error)) from error
-        connection = self._connect()
-        try:
-            connection.execute(_META)
-            made = connection.execute("SELECT fingerprint, duckdb FROM nib").fetchone()
-            connection.execute("FROM checkpoint").fetchall()
-        except duckdb.Error:
-            made = ("damaged", "")
-        ours = (fingerprint(), duckdb.__version__)
-        if made is not None and made != ours and self.path is not None:
-            _log.warning("the NIB was made by another version and is rebuilt", path=str(self.path))
-            connection.close()
-            self._remove_files()
-            connection = self._connect()
-            connection.execute(_META)
-            made = None
-        with contextlib.suppress(duckdb.Error):
-            self.path and self.path.chmod(0o600)  # type: ignore[func-returns-value]
-        for table in tables():
-            connection.execute(table.definition)
-        if made is None:
-            connection.execute("INSERT INTO nib VALUES (?, ?)", ours)
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        return connection
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._attempt()
-        except duckdb.Error as error:
-            text = str(error).partition("\n")[0]
-            if "Could not set lock" in text:
-                holder = re.search(r"PID (\d+)", str(error))
-                raise NibLockedError(
-                    f"the NIB {self.path} is in use"
-                    + (f" by process {holder[1]}" if holder else ""),
-                    hint="stop that process, or give this one another home",
-                ) from error
-            if self.path is None or not self.path.is_file() or _OUTSIDE.search(text):
-                raise self._closed_to_us(text) from error
-            _log.warning("the NIB cannot be read and is rebuilt", path=str(self.path), why=text)
-        self._remove_files()
-        try:
-            return self._attempt()
-        except duckdb.Error as error:
-            raise self._closed_to_us(str(error)) from error
-
-    def _attempt(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(str(self.path or ":memory:"), config=dict(self._limits))
-
-    def _closed_to_us(self, why: str) -> NibError:
-        return NibError(
-            f"the NIB {self.path} cannot be opened: {why}", hint="check the disk and the folder"
-        )
-
-    def _remove_files(self) -> None:
-        assert self.path is not None
-        for file in (self.path, self.path.with_name(self.path.name + ".wal")):
-            file.unlink(missing_ok=True)
+        self._connection = self._file.open()
 
     def reset(self) -> None:
         """Throw everything away: the next batch must be the log from its beginning."""
         with self._lock, self._read:
             self._close()
-            if self.path is not None:
-                self._remove_files()
+            self._file.remove()
             self._folded.clear()
-            self._one_at_hand = False
-            self._connection = self._open()
+            self._folds.forget()
+            self._connection = self._file.open()
 
     def close(self) -> None:
         """Write everything down and release the file; queries under way are interrupted."""
@@ -270,7 +157,7 @@ class Store:
             "SELECT scope, seq, recorded_at, accepted, quarantined, unverifiable FROM checkpoint"
             " ORDER BY scope"
         ).rows
-        return {row[0]: Checkpoint(row[0], row[1], _aware(row[2]), *row[3:]) for row in rows}
+        return {row[0]: Checkpoint(row[0], row[1], aware(row[2]), *row[3:]) for row in rows}
 
     def bind(self, scope: str, created_at: datetime, head: int) -> int:
         """Tie a scope to its log, return where to read on; NibAheadError when they do not fit."""
@@ -305,29 +192,10 @@ class Store:
         self._folded[scope] = int(seq)
         return int(seq)
 
-    def restore(self, reader: Reader | Restored, scope: str | None = None) -> None:
+    def restore(self, learner: Learner, scope: str | None = None) -> None:
         """Tell a reader what an earlier one knew at the checkpoint of a scope, or of each."""
-        admissions = [
-            Admission(
-                row[0], row[1], row[2], row[3], _utc(row[4]), row[5], row[6], _aware(row[7]), row[8]
-            )
-            for row in self.query(_ADMITTED, [scope, scope]).rows
-        ]
-        roots = [
-            Root(row[0], row[1], row[2], _aware(row[3]))
-            for row in self.query(_ROOTS, [scope, scope]).rows
-        ]
-        recent: list[tuple[str, datetime, str]] = []
-        for one in self.checkpoints().values():
-            if one.recorded_at is not None and scope in {None, one.scope}:
-                since = one.recorded_at - FRESH_FOR - AHEAD - timedelta(seconds=1)
-                found = self.query(
-                    "SELECT scope, recorded_at, source || ' ' || id FROM event"
-                    " WHERE scope = ? AND recorded_at >= ? ORDER BY seq",
-                    [one.scope, since.replace(tzinfo=None)],
-                ).rows
-                recent += [(name, at.replace(tzinfo=UTC), seen) for name, at, seen in found]
-        reader.restore(admissions, recent, roots)
+        with self.cursor() as cursor:
+            teach(learner, cursor, scope)
 
     def apply(self, verdicts: Sequence[Verdict]) -> None:
         """Fold the next events of one scope, in order; what is folded already is left out."""
@@ -349,9 +217,7 @@ class Store:
                 if batch.rejected:
                     _append(connection, "quarantined", batch.rejected)
                 connection.execute(
-                    "UPDATE checkpoint SET seq = ?, recorded_at = ?, accepted = accepted + ?,"
-                    " quarantined = quarantined + ?, unverifiable = unverifiable + ?"
-                    " WHERE scope = ?",
+                    self._move,
                     [
                         batch.seq,
                         batch.recorded_at.replace(tzinfo=None),
@@ -364,33 +230,13 @@ class Store:
                 connection.commit()
                 self._folded[batch.scope] = batch.seq
             except BaseException:
-                self._one_at_hand = False
+                self._folds.forget()
                 with contextlib.suppress(duckdb.Error):
                     connection.rollback()
                 raise
 
     def _fold(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-        if batch.accepted == 1:
-            self._fold_one(connection, batch)
-            return
-        self._one_at_hand = False
-        statements = self._statements
-        for place, part in enumerate(batch.parts):
-            connection.execute(statements.more if place else statements.first, part)
-        for fold, statement in statements.several:
-            if fold.wants(batch.types):
-                connection.execute(statement)
-
-    def _fold_one(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-        statements, columns = self._statements, batch.columns()
-        if self._one_at_hand:
-            connection.execute(statements.other, columns)
-        else:
-            connection.execute(statements.one, batch.parts[0])
-            self._one_at_hand = True
-        for fold, statement, names in statements.alone:
-            if fold.wants(batch.types):
-                connection.execute(statement, {name: columns[name] for name in names} or None)
+        self._folds.run(connection, batch)
 
 
 def is_broken(error: duckdb.Error) -> bool:
@@ -403,11 +249,3 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Ro
     appender = connection.appender(table)
     appender.append_rows(rows)
     appender.flush()
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    return _utc(at) if at else None
-
-
-def _utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC)

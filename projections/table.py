@@ -17,11 +17,13 @@ DuckDB plans a statement anew each time, and a plan without windows and groups t
 time. So a fold may be written twice: a line that ends in `-- of several` is left out when the batch
 has one event, and what follows `-- of one:` stands in for it. A fold named `(of several)` or
 `(of one)` is there for such batches only. What is written for one event may name its columns as
-parameters ($scope, $seq, $recorded_at, $data, $controller_id, $device_id): a constant is looked up
-in half of the time of a join.
+parameters ($scope, $seq, $recorded_at, $data, $controller_id, $device_id, and those of `event`): a
+constant is looked up in half of the time of a join, and `batch` is not filled where no fold reads
+it. `(of one, where nothing changed)` runs when the fold before it, of the same event, found no row.
 """
 
 import hashlib
+import itertools
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -31,12 +33,15 @@ _SECTION = re.compile(r"^-- name: (table|fold)(.*)\n", re.MULTILINE)
 _KEY = re.compile(r"^-- key: (.+)", re.MULTILINE)
 _SEVERAL = re.compile(r".*-- of several\n", re.MULTILINE)
 _ONE = re.compile(r"-- of one: ")
+_BATCH = re.compile(r"\bbatch\b")
 _CHANGES = re.compile(r"^(?:UPDATE|DELETE)\b|WHEN MATCHED|DO UPDATE", re.MULTILINE)
 _FOLDS = re.compile(r"^-- folds: (.+(?:\n--  .+)*)", re.MULTILINE)
 EVERY = "*"
 
 # Events that no table folds besides `event`, and why: they are there to be read in the log.
 LOG_ONLY = {
+    "config.requested": "whoever asks waits for config.checked; the wish itself is of no use later",
+    "emergency.requested": "what came of it is emergency.declared or change.proposed, of its id",
     "probe.failed": "what a probe could not do is in sweep.impaired; why, is asked of `event`",
     "place.taken": "joins at the same instant meet on its subject; who is in is in `controller`",
     "policy.refused": "whoever submitted it waits for the answer; what is in force is in `policy`",
@@ -54,6 +59,12 @@ class Fold:
     sql: str  # empty: only for a batch of one event
     alone: str  # the same for a batch of one event; empty: only for a batch of several
     types: frozenset[str]
+    otherwise: bool = False  # only when the fold before it changed nothing
+
+    @property
+    def reads_batch(self) -> bool:
+        """Whether it asks for more, of one event, than its columns as parameters."""
+        return _BATCH.search(self.alone) is not None
 
     def wants(self, types: set[str]) -> bool:
         """Tell whether a batch with these event types concerns this fold."""
@@ -98,6 +109,11 @@ def parse(name: str, text: str) -> Table:
             f"{name}.sql announces {', '.join(sorted(types)) or 'nothing'}"
             f" and folds {', '.join(sorted(called)) or 'nothing'}; every fold names its events"
         )
+    for before, fold in itertools.pairwise((None, *folds)):
+        if fold is not None and fold.otherwise and (before is None or before.types != fold.types):
+            raise ValueError(
+                f"{name}.sql: no fold of the same events before 'where nothing changed'"
+            )
     return Table(name, tuple(re.split(r",\s*", key[1])), definitions[0], folds, types)
 
 
@@ -109,6 +125,8 @@ def _fold(given: str, body: str) -> Fold:
             return Fold(body, "", _types(types))
         case "of one":
             return Fold("", alone, _types(types))
+        case "of one, where nothing changed":
+            return Fold("", alone, _types(types), otherwise=True)
         case _:
             return Fold(body, alone, _types(given))
 
@@ -133,7 +151,11 @@ def fingerprint() -> str:
     """Name this set of tables and folds: a NIB made with another one is rebuilt, not migrated."""
     text = "\0".join(
         "\0".join(
-            [t.name, t.definition, *(f"{sorted(f.types)}\0{f.sql}\0{f.alone}" for f in t.folds)]
+            [
+                t.name,
+                t.definition,
+                *(f"{sorted(f.types)}\0{f.sql}\0{f.alone}\0{f.otherwise}" for f in t.folds),
+            ]
         )
         for t in tables()
     )

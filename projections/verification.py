@@ -6,6 +6,7 @@ Its standard input is the socket to its owner. It imports little: while it start
 """
 
 import contextlib
+import gc
 import socket
 import sys
 
@@ -20,6 +21,8 @@ def main() -> None:
     with socket.socket(fileno=sys.stdin.fileno()) as to_owner:
         owner, keyring, known = receive(to_owner)
         end_with_parent(owner)
+        gc.freeze()
+        gc.set_threshold(100_000)  # a delivery is gone before that; nothing here makes cycles
         reader = Reader(keyring, known.recent)
         reader.restore(known.admissions, (), known.roots)
         while (events := receive(to_owner)) is not None:

@@ -24,14 +24,15 @@ WHERE scope = $scope
 
 -- name: fold device.sighted (of one)
 INSERT INTO address BY NAME
-SELECT $scope AS scope, address, $device_id AS device_id, mac, $controller_id AS controller_id,
-       CAST($recorded_at AS TIMESTAMP) AS sighted_at, CAST($seq AS UBIGINT) AS seq
+SELECT $scope AS scope, one.address, $device_id AS device_id, one.mac,
+       $controller_id AS controller_id, CAST($recorded_at AS TIMESTAMP) AS sighted_at,
+       CAST($seq AS UBIGINT) AS seq
 FROM (
-    SELECT unnest(listed, recursive := true), generate_subscripts(listed, 1) AS place
+    SELECT unnest(list_filter(listed, lambda one, place: NOT list_contains(
+               list_transform(listed[place + 1:], lambda later: later.address), one.address))) AS one
     FROM (SELECT json_transform(CAST($data AS JSON)->'addresses',
                                 '[{"address":"VARCHAR","mac":"VARCHAR"}]') AS listed)
-)
-QUALIFY row_number() OVER (PARTITION BY address ORDER BY place DESC) = 1;
+);
 
 -- name: fold device.sighted (of several)
 DELETE FROM address USING batch b

@@ -28,18 +28,43 @@ CREATE TABLE IF NOT EXISTS device (
     seq           UBIGINT NOT NULL
 );
 
+-- name: fold device.sighted (of one)
+UPDATE device SET
+    sys_name = CAST($data AS JSON)->>'sys_name', sys_descr = CAST($data AS JSON)->>'sys_descr',
+    sys_object_id = CAST($data AS JSON)->>'sys_object_id',
+    sys_location = CAST($data AS JSON)->>'sys_location',
+    sys_contact = CAST($data AS JSON)->>'sys_contact', serial = CAST($data AS JSON)->>'serial',
+    vendor = CAST($data AS JSON)->>'vendor', credential = CAST($data AS JSON)->>'credential',
+    seen_by = CAST($data AS JSON)->>'$.seen_by[*]',
+    addresses = CAST($data AS JSON)->>'$.addresses[*].address',
+    sighted_at = CAST($recorded_at AS TIMESTAMP), seq = CAST($seq AS UBIGINT)
+WHERE scope = $scope AND device_id = $device_id;
+
+-- name: fold device.sighted (of one, where nothing changed)
+INSERT INTO device BY NAME
+SELECT $scope AS scope, $device_id AS device_id, $controller_id AS controller_id,
+       'active' AS presence, false AS quarantined, false AS split,
+       data->>'sys_name' AS sys_name, data->>'sys_descr' AS sys_descr,
+       data->>'sys_object_id' AS sys_object_id, data->>'sys_location' AS sys_location,
+       data->>'sys_contact' AS sys_contact, data->>'serial' AS serial, data->>'vendor' AS vendor,
+       data->>'credential' AS credential, data->>'$.seen_by[*]' AS seen_by,
+       data->>'$.addresses[*].address' AS addresses, recorded_at AS first_seen_at,
+       recorded_at AS sighted_at, seq AS first_seq, seq
+FROM (SELECT CAST($data AS JSON) AS data, CAST($recorded_at AS TIMESTAMP) AS recorded_at,
+             CAST($seq AS UBIGINT) AS seq);
+
 -- MATERIALIZED: joined before the table is, whatever DuckDB guesses of its size.
 
--- name: fold device.sighted
+-- name: fold device.sighted (of several)
 MERGE INTO device USING (
-    WITH last AS MATERIALIZED ( -- of several
-        SELECT batch.*, owner, first_at, first_seq -- of several
-        FROM batch JOIN ( -- of several
-            SELECT max(seq) AS seq, arg_min(controller_id, seq) AS owner, -- of several
-                   arg_min(recorded_at, seq) AS first_at, min(seq) AS first_seq -- of several
-            FROM batch WHERE type = 'device.sighted' GROUP BY scope, device_id -- of several
-        ) USING (seq) -- of several
-    ) -- of several
+    WITH last AS MATERIALIZED (
+        SELECT batch.*, owner, first_at, first_seq
+        FROM batch JOIN (
+            SELECT max(seq) AS seq, arg_min(controller_id, seq) AS owner,
+                   arg_min(recorded_at, seq) AS first_at, min(seq) AS first_seq
+            FROM batch WHERE type = 'device.sighted' GROUP BY scope, device_id
+        ) USING (seq)
+    )
     SELECT scope, device_id, recorded_at, seq, s.sys_name, s.sys_descr, s.sys_object_id,
            s.sys_location, s.sys_contact, s.serial, s.vendor, s.credential, s.seen_by,
            list_transform(s.addresses, lambda one: one.address) AS addresses,
@@ -50,9 +75,7 @@ MERGE INTO device USING (
                       "sys_location": "VARCHAR", "sys_contact": "VARCHAR", "serial": "VARCHAR",
                       "vendor": "VARCHAR", "credential": "VARCHAR", "seen_by": ["VARCHAR"],
                       "addresses": [{"address": "VARCHAR"}]}') AS s
-        FROM last -- of several
-        -- of one: FROM (SELECT *, controller_id AS owner, recorded_at AS first_at,
-        -- of one:              seq AS first_seq FROM batch WHERE type = 'device.sighted')
+        FROM last
     )
 ) b
 ON device.scope = b.scope AND device.device_id = b.device_id

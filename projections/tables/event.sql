@@ -18,7 +18,12 @@ CREATE TABLE IF NOT EXISTS event (
     data        JSON NOT NULL USING COMPRESSION zstd -- half the time and size of what DuckDB would choose
 );
 
--- name: fold *
+-- name: fold * (of one)
+INSERT INTO event
+VALUES ($scope, $seq, $recorded_at, $time, $id, $type, $source, $subject, $cause, $correlation,
+        $basis, $data);
+
+-- name: fold * (of several)
 INSERT INTO event BY NAME
 SELECT scope, seq, recorded_at, time, id, type, source, subject, cause, correlation, basis, data
 FROM batch;

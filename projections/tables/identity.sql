@@ -11,17 +11,29 @@ CREATE TABLE IF NOT EXISTS identity (
     seq       UBIGINT NOT NULL     -- the first claim
 );
 
--- name: fold device.sighted
+-- name: fold device.sighted (of one)
+INSERT INTO identity BY NAME
+SELECT $scope AS scope, one.kind, one.value, $device_id AS device_id, CAST($seq AS UBIGINT) AS seq
+FROM (
+    SELECT unnest(list_filter(list_distinct(listed), lambda one: NOT list_contains(known, one))) AS one
+    FROM (
+        SELECT json_transform(CAST($data AS JSON)->'identities',
+                              '[{"kind":"VARCHAR","value":"VARCHAR"}]') AS listed,
+               coalesce(list({'kind': kind, 'value': value}), []) AS known
+        FROM identity WHERE scope = $scope AND device_id = $device_id
+    )
+);
+
+-- name: fold device.sighted (of several)
 INSERT INTO identity BY NAME
 SELECT scope, kind, value, device_id, min(seq) AS seq
 FROM (
     SELECT scope, seq, device_id, unnest(json_transform(
                listed, '[{"kind":"VARCHAR","value":"VARCHAR"}]'), recursive := true)
     FROM (
-        SELECT scope, device_id, data->'identities' AS listed, min(seq) AS seq -- of several
-        -- of one: SELECT scope, device_id, data->'identities' AS listed, seq
+        SELECT scope, device_id, data->'identities' AS listed, min(seq) AS seq
         FROM batch WHERE type = 'device.sighted'
-        GROUP BY ALL -- of several
+        GROUP BY ALL
     )
 ) c
 ANTI JOIN identity USING (scope, kind, value, device_id)

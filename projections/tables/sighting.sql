@@ -17,15 +17,17 @@ CREATE TABLE IF NOT EXISTS sighting (
 );
 
 -- name: fold device.sighted (of one)
-MERGE INTO sighting USING (FROM batch WHERE type = 'device.sighted') b
-ON sighting.scope = b.scope AND sighting.controller_id = b.controller_id
-   AND sighting.device_id = b.device_id
-WHEN MATCHED THEN UPDATE SET
-    data = b.data, seen_at = b.recorded_at, seen_seq = b.seq, missed = 0, missed_seq = NULL,
-    seq = b.seq
-WHEN NOT MATCHED THEN
-    INSERT (scope, controller_id, device_id, data, seen_at, seen_seq, missed, first_seq, seq)
-    VALUES (b.scope, b.controller_id, b.device_id, b.data, b.recorded_at, b.seq, 0, b.seq, b.seq);
+UPDATE sighting
+SET data = CAST($data AS JSON), seen_at = CAST($recorded_at AS TIMESTAMP),
+    seen_seq = CAST($seq AS UBIGINT), missed = 0, missed_seq = NULL, seq = CAST($seq AS UBIGINT)
+WHERE scope = $scope AND controller_id = $controller_id AND device_id = $device_id;
+
+-- name: fold device.sighted (of one, where nothing changed)
+INSERT INTO sighting BY NAME
+SELECT $scope AS scope, $controller_id AS controller_id, $device_id AS device_id,
+       CAST($data AS JSON) AS data, CAST($recorded_at AS TIMESTAMP) AS seen_at,
+       CAST($seq AS UBIGINT) AS seen_seq, 0 AS missed, CAST($seq AS UBIGINT) AS first_seq,
+       CAST($seq AS UBIGINT) AS seq;
 
 -- Of several, the row is written anew and the one before deleted: where many change, DuckDB takes
 -- seconds to write long texts over in place.

@@ -45,6 +45,16 @@ def test_a_fold_has_a_second_form_for_a_batch_of_one_event():
     assert "\n       id\n" in several.alone
 
 
+def test_a_fold_stands_in_for_one_of_the_same_event_that_found_no_row():
+    birth = "\n-- name: fold {} (of one, where nothing changed)\nINSERT INTO token VALUES ($id);\n"
+    *_, fold = parse("token", GOOD + birth.format("token.issued, token.spent")).folds
+    assert fold.otherwise
+    assert not fold.reads_batch
+    assert parse("token", GOOD).folds[0].reads_batch
+    with pytest.raises(ValueError, match="no fold of the same events before"):
+        parse("token", GOOD + birth.format("token.issued"))
+
+
 def test_a_fold_runs_when_the_batch_has_one_of_its_events():
     fold = Fold("", "", frozenset({"token.issued", "token.spent"}))
     assert fold.wants({"token.spent", "lock.taken"})
