@@ -81,7 +81,9 @@ async def _up(home: Home) -> None:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            console.print(f"up: {', '.join(supervisor.names())} on {supervisor.url}")
+            console.print(
+                f"up: {', '.join(supervisor.names())} on {supervisor.url}", soft_wrap=True
+            )
             console.print("next, in another shell: pdsno discover 127.0.0.0/28, pdsno device list")
             await stopping
         console.print("stopping")
