@@ -1,4 +1,4 @@
-"""What people say about a device: pdsno device split, quarantine, release."""
+"""What people say about a device: pdsno device split, quarantine, release, clear."""
 
 import asyncio
 from typing import Annotated, Any
@@ -11,7 +11,12 @@ from cli.decree import decide
 from cli.record import Status, Which, by_id, find
 from pdsno.errors import NotApplicableError
 from projections.nib import RemoteNib
-from streams.catalogue.device import DeviceQuarantined, DeviceReleased, DeviceSplit
+from streams.catalogue.device import (
+    DeviceCleared,
+    DeviceQuarantined,
+    DeviceReleased,
+    DeviceSplit,
+)
 from streams.event import Event
 from streams.name import token
 
@@ -46,6 +51,23 @@ def release(
     Example: pdsno device release hq-acc-2 --reason 'reinstalled'
     """
     _decide(context, which, region, lambda d: _release(d, reason))
+
+
+def clear(
+    context: typer.Context, which: Which, reason: Reason, region: option.Region = None
+) -> None:
+    """Let automation touch a device again whose rollback had failed: you have looked at it.
+
+    Example: pdsno device clear hq-acc-2 --reason 'config compared with the backup, NOC-113'
+    """
+    _decide(context, which, region, lambda d: _clear(d, reason))
+
+
+def _clear(device: dict[str, Any], reason: str) -> Event:
+    _standing(device)
+    if not device["degraded"]:
+        raise NotApplicableError(f"{device['device_id']} is not degraded: nothing keeps it off")
+    return DeviceCleared(device_id=device["device_id"], reason=reason)
 
 
 def _split(device: dict[str, Any], reason: str) -> Event:

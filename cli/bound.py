@@ -38,14 +38,14 @@ class Bound:
             ) from None
         return cls(at=at if at.tzinfo else at.replace(tzinfo=UTC))
 
-    def is_before(self, scope: str, seq: int, at: datetime) -> bool:
-        """Tell whether an event stands behind this bound, or at it."""
+    def reached_by(self, scope: str, seq: int, at: datetime) -> bool:
+        """Tell whether an event stands at this bound, or behind it."""
         if self.at is not None:
             return at >= self.at
         return scope != self.scope or seq >= self.seq
 
-    def is_after(self, scope: str, seq: int, at: datetime) -> bool:
-        """Tell whether an event stands before this bound, or at it."""
+    def covers(self, scope: str, seq: int, at: datetime) -> bool:
+        """Tell whether an event stands at this bound, or before it."""
         if self.at is not None:
             return at <= self.at
         return scope != self.scope or seq <= self.seq

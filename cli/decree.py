@@ -57,15 +57,24 @@ async def decree(found: Context, scope: str, event: Event) -> str:
 
 
 async def decide(
-    connection: Connection, home: Home, scope: str, subject: str, choose: Decide
+    connection: Connection,
+    home: Home,
+    scope: str,
+    subject: str,
+    choose: Decide,
+    *,
+    by: str = "",
 ) -> Decreed:
     """Append what is chosen, as long as its subject does not move meanwhile.
+
+    `by` is the operator who says it; else whoever this home holds for the scope.
 
     `choose` is told the subject's last sequence, and asked again when it moved. ConflictError when
     it keeps moving; JoinError when the scope does not know who speaks.
     """
-    log, signer = JetStreamLog(connection), Signer(home.operator(scope))
-    await admitted(home, log, scope)
+    by = by or home.person(scope)
+    log, signer = JetStreamLog(connection), Signer(home.controller(by))
+    await admitted(home, log, scope, by=by)
     for attempt in range(1, _TRIES + 1):
         last = await log.last(scope, subject)
         seq = last.seq if last else 0

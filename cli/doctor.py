@@ -13,6 +13,7 @@ from cli.context import given
 from cli.encryption import encryption
 from cli.machine import Finding
 from cli.option import Listing
+from cli.reach import reach
 from cli.render import Column, Format
 from pdsno.errors import DoctorError
 from pdsno.home import Home, connect_as_operator, nats_url
@@ -47,7 +48,7 @@ def doctor(context: typer.Context, form: option.Form = Format.TABLE) -> None:
     home, more = machine.home(folder)
     findings += more
     if home is not None:
-        findings += encryption(home)
+        findings += [*encryption(home), *reach(home)]
         findings += asyncio.run(_server(home))
     Listing(form).write([dataclasses.asdict(one) for one in findings], _COLUMNS)
     wrong = [one for one in findings if one.state == "wrong"]

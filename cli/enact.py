@@ -159,5 +159,6 @@ def _told(
     scope: str, document: Policy | Addition, before: Version | None, applied: PolicyApplied
 ) -> str:
     changed = difference(before.document, document) if before else []
-    what = f": {len(changed)} entries differ from version {before.number}" if before else ""
+    count = f"{len(changed)} {'entry differs' if len(changed) == 1 else 'entries differ'}"
+    what = f": {count} from version {before.number}" if before else ""
     return f"version {applied.number} of {scope} is in force{what}"

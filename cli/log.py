@@ -12,11 +12,13 @@ import orjson
 import typer
 
 from cli import option, render, verdict
+from cli.bisect import bisect
 from cli.check import check
 from cli.context import Context, chosen, given
 from cli.option import Listing
 from cli.render import Column, Format
 from cli.replay import replay
+from cli.slice import slice_
 from cli.tail import tail
 from pdsno.errors import NotFoundError
 from streams.clock import to_wire
@@ -31,6 +33,8 @@ app = typer.Typer(
 app.command()(tail)
 app.command()(check)
 app.command()(replay)
+app.command(name="slice")(slice_)
+app.command()(bisect)
 
 
 @app.command()

@@ -1,13 +1,12 @@
 """pdsno policy: what may change, who decides, and what another policy would have decided."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli import option, render
-from cli.context import Context, given
+from cli.context import Context, Source, given
 from cli.enact import apply
 from cli.option import Listing
 from cli.rehearse import replay, try_out
@@ -49,6 +48,8 @@ def list_(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List every version of the policy: the network's first, then what regions add.
@@ -57,7 +58,7 @@ def list_(
     """
 
     async def ask(found: Context) -> list[dict[str, Any]]:
-        async with found.nib(log) as nib:
+        async with found.nib(log, option.moment(at, observed_at)) as nib:
             return await versions(nib, region)
 
     rows = option.parsed(asyncio.run(ask(given(context))), "document")
@@ -71,6 +72,8 @@ def show(
     region: Region = None,
     default: Default = False,
     form: option.Form = Format.TABLE,
+    at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Show the policy, or what a region adds, as a file that can be edited and applied.
@@ -79,7 +82,8 @@ def show(
     """
     option.object_only(form)
     scope = scope_of(region)
-    found = None if default else asyncio.run(_version(given(context), scope, number, log))
+    source = (log, option.moment(at, observed_at))
+    found = None if default else asyncio.run(_version(given(context), scope, number, source))
     if found is None and scope == GLOBAL:
         if not default:
             option.say("no policy was applied yet: this is the one that PDSNO comes with")
@@ -106,9 +110,9 @@ def _row(document: Policy | Addition, scope: str = GLOBAL) -> dict[str, Any]:
 
 
 async def _version(
-    found: Context, scope: str, number: int | None, log: Path | None
+    found: Context, scope: str, number: int | None, source: Source
 ) -> Version | None:
-    async with found.nib(log) as nib:
+    async with found.nib(*source) as nib:
         return await version(nib, scope, number)
 
 
@@ -128,7 +132,7 @@ def diff(
     """
     scope = scope_of(region)
     after, _ = read_policy(file, scope)
-    found = None if default else asyncio.run(_version(given(context), scope, number, log))
+    found = None if default else asyncio.run(_version(given(context), scope, number, (log, None)))
     if found is not None:
         before, name = found.document, f"version {found.number} of {scope}"
     elif scope == GLOBAL:

@@ -39,13 +39,14 @@ LIST = (
     + """
 SELECT d.device_id, d.sys_name AS name,
        CASE WHEN d.merged_into IS NOT NULL THEN 'merged' WHEN d.quarantined THEN 'quarantined'
-            ELSE d.presence END AS status,
+            WHEN g.device_id IS NOT NULL THEN 'degraded' ELSE d.presence END AS status,
        coalesce(p.addresses, []) AS addresses, coalesce(p.macs, []) AS macs, d.vendor,
        d.sys_descr AS descr, d.sys_location AS location, d.scope AS region,
        s.last_seen_at, b.first_seen_at, d.controller_id AS controller, d.serial,
        d.sys_object_id, d.sys_contact AS contact, d.seen_by, d.credential, d.merged_into,
-       coalesce(b.merged, []) AS merged
+       coalesce(b.merged, []) AS merged, g.change_id AS degraded
 FROM device d
+LEFT JOIN degradation g ON g.scope = d.scope AND g.device_id = d.device_id AND g.cleared_at IS NULL
 LEFT JOIN placed p ON p.scope = d.scope AND p.root = d.device_id
 LEFT JOIN seen s ON s.scope = d.scope AND s.root = d.device_id
 LEFT JOIN born b ON b.scope = d.scope AND b.root = d.device_id
@@ -68,9 +69,10 @@ ORDER BY d.device_id != ?, d.merged_into IS NOT NULL, d.scope, d.device_id
 
 
 class Status(StrEnum):
-    """What a device can be; quarantined goes before inactive, inactive before active."""
+    """What a device can be; quarantined goes before degraded, that before inactive and active."""
 
     ACTIVE = "active"
+    DEGRADED = "degraded"
     INACTIVE = "inactive"
     QUARANTINED = "quarantined"
     MERGED = "merged"

@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli import option, verdict
+from cli import option
 from cli.bound import Bound
 from cli.context import Context, given
 from cli.option import Listing
 from cli.render import Column, Format
+from cli.replay import judged
 from cli.version import File, read_policy, read_text, version
 from pdsno.controllers.governed import SUBJECTS, subject_of
 from pdsno.controllers.outlining import outlines
@@ -31,7 +32,6 @@ from pdsno.governance.rehearsal import rehearse
 from pdsno.replay.candidate import Compared, Passed, compare
 from streams.clock import to_wire, utc_now
 from streams.name import GLOBAL
-from streams.reader import Reader, Verdict
 
 _CASES = (
     Column("name", "case"),
@@ -183,11 +183,7 @@ async def _replayed(
     decided: list[Compared] = []
     passed: list[Passed] = []
     async with found.log(file) as (log, there):
-
-        def verdicts(scope: str) -> AsyncGenerator[list[Verdict], None]:
-            return verdict.judged(log, Reader(keyring), scope)
-
-        compared = compare(verdicts, there, candidate, since=begin.is_before)
+        compared = compare(judged(keyring, log), there, candidate, since=begin.reached_by)
         async with contextlib.aclosing(compared):
             async for one in compared:
                 (decided if isinstance(one, Compared) else passed).append(one)  # type: ignore[arg-type]  # each to its own

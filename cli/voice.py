@@ -20,14 +20,14 @@ MEMBERS = ("controller.*",)
 
 
 async def admitted(
-    home: Home, log: Log, scope: str, within_s: float = _ADMITTED_S
+    home: Home, log: Log, scope: str, within_s: float = _ADMITTED_S, *, by: str = ""
 ) -> tuple[Reader, int]:
-    """Wait until this home's operator is admitted in a scope.
+    """Wait until this home's operator, or `by` in particular, is admitted in a scope.
 
     Return a reader that has seen who is admitted, and up to which sequence: who comes later, it is
     still to be shown. JoinError when that takes longer than `within_s` seconds.
     """
-    person, reader, head, known = home.person(scope), Reader(home.reader_keyring()), 0, False
+    person, reader, head, known = by or home.person(scope), Reader(home.reader_keyring()), 0, False
     async with contextlib.aclosing(log.read(scope, subjects=MEMBERS)) as batches:
         async for batch in batches:
             known = _lets_in(reader, batch, person) or known

@@ -14,11 +14,19 @@ PdsnoError (streams.errors)
 ├── LogUnverifiedError  16   a log holds events that no key of this home can verify
 ├── ReplayError         31   a decision of the log comes out otherwise when it is made again
 ├── SliceError          32   a slice of a log is damaged, or cannot be cut so
-└── PolicyError         17   a policy document is malformed, or would loosen what it may not
-    ├── PolicyVersionError     18   a policy was edited from another version than is in force
-    ├── PolicyUnansweredError  19   nobody said whether a policy is applied
-    ├── PolicyCaseError        27   a case does not come out of a policy as it expects
-    └── PolicyReplayError      28   a policy would have decided otherwise than was decided
+├── BisectError         33   a condition does not change between two moments, or is none
+├── PolicyError         17   a policy document is malformed, or would loosen what it may not
+│   ├── PolicyVersionError     18   a policy was edited from another version than is in force
+│   ├── PolicyUnansweredError  19   nobody said whether a policy is applied
+│   ├── PolicyCaseError        27   a case does not come out of a policy as it expects
+│   └── PolicyReplayError      28   a policy would have decided otherwise than was decided
+└── ChangeError         80   something about a change is not as a command wants it
+    ├── ChangeFileError        81   a change that is to be proposed is malformed
+    ├── ChangeDeniedError      82   a change was denied, or its time passed
+    ├── ChangeFailedError      83   a change failed and was rolled back
+    ├── ChangeDegradedError    84   a rollback failed: devices want an operator
+    ├── ChangeUndecidedError   85   a change was not over within the time
+    └── ApprovalError          86   who wants to approve may not, or not this, or was not shown it
 """
 
 from streams.errors import PdsnoError
@@ -130,3 +138,51 @@ class SliceError(PdsnoError, ValueError):
     """A slice of a log is damaged, is no slice, or cannot be cut so."""
 
     exit_code = 32
+
+
+class ChangeError(PdsnoError):
+    """Something about a change is not as a command wants it."""
+
+    exit_code = 80
+
+
+class ChangeFileError(ChangeError, ValueError):
+    """A change that is to be proposed is malformed."""
+
+    exit_code = 81
+
+
+class ChangeDeniedError(ChangeError):
+    """A change was denied, or its time passed."""
+
+    exit_code = 82
+
+
+class ChangeFailedError(ChangeError):
+    """A change failed, and every device is as it was before."""
+
+    exit_code = 83
+
+
+class ChangeDegradedError(ChangeError):
+    """A rollback failed: some devices want an operator."""
+
+    exit_code = 84
+
+
+class ChangeUndecidedError(ChangeError, TimeoutError):
+    """A change was not over within the time that was given."""
+
+    exit_code = 85
+
+
+class ApprovalError(ChangeError, PermissionError):
+    """Who wants to approve may not, or it is not what they were shown."""
+
+    exit_code = 86
+
+
+class BisectError(PdsnoError):
+    """A condition does not begin to fail between two moments, or is none."""
+
+    exit_code = 33

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from projections import query
+from projections.difference import difference
 from projections.errors import (
     BeyondHeadError,
     MomentError,
@@ -50,6 +51,9 @@ class Nib(Protocol):
 
         A moment is written as people do (projections/moment.py). MomentError when it is none.
         """
+
+    async def diff(self, first: str, last: str | None, tables: Sequence[str]) -> Rows:
+        """Compare tables at two moments, the last of them now; see projections/difference.py."""
 
     async def moment(self, at: str) -> dict[str, Any]:
         """Find a moment: its time (`at`), its position in each scope, and both in one text."""
@@ -98,6 +102,16 @@ class LocalNib:
         def work() -> Rows:
             session = None if at is None else self.past.session(self.past.find(at))
             return query.run(self._store, sql, parameters, timeout_s=timeout_s, session=session)
+
+        return await asyncio.to_thread(work)
+
+    async def diff(self, first: str, last: str | None, tables: Sequence[str]) -> Rows:
+        """Compare tables at two moments; see Nib.diff."""
+
+        def work() -> Rows:
+            past = self.past
+            found = past.find(first), past.find(last) if last else past.now()
+            return difference(self._store, *found, tables)
 
         return await asyncio.to_thread(work)
 
@@ -154,31 +168,8 @@ async def serve(nib: Nib, connection: Connection, *, subject: str = SUBJECT) -> 
 
     async def answer(request: bytes) -> AsyncGenerator[bytes, None]:
         try:
-            asked = orjson.loads(request)
-            match asked.get("ask"):
-                case "query":
-                    rows = await nib.query(
-                        asked["sql"],
-                        asked.get("parameters", ()),
-                        wait_for=asked.get("wait_for"),
-                        timeout_s=min(float(asked.get("timeout_s", query.TIMEOUT_S)), 600.0),
-                        at=asked.get("at"),
-                    )
-                    parts = _parts(rows)  # all of them first: an error comes instead of an answer
-                    yield orjson.dumps({"columns": rows.columns})
-                    for part in parts:
-                        yield part
-                case "moment":
-                    yield orjson.dumps({"answer": await nib.moment(asked["at"])})
-                case "status":
-                    yield orjson.dumps({"answer": await nib.status()})
-                case "digest":
-                    yield orjson.dumps({"answer": await nib.digest()})
-                case "rebuild":
-                    await nib.rebuild()
-                    yield orjson.dumps({"answer": None})
-                case other:
-                    raise QueryError(f"the NIB does not understand {other!r}")
+            for part in await _reply(nib, orjson.loads(request)):
+                yield part
         except PdsnoError as error:
             yield orjson.dumps(
                 {"error": str(error), "hint": error.hint, "kind": type(error).__name__}
@@ -187,6 +178,34 @@ async def serve(nib: Nib, connection: Connection, *, subject: str = SUBJECT) -> 
             yield orjson.dumps({"error": f"a malformed request: {error}", "kind": "QueryError"})
 
     await connection.serve(subject, answer, queue="nib")
+
+
+async def _reply(nib: Nib, asked: dict[str, Any]) -> list[bytes]:
+    """Answer one request, all of it at once: an error comes instead of an answer."""
+    match asked.get("ask"):
+        case "query":
+            rows = await nib.query(
+                asked["sql"],
+                asked.get("parameters", ()),
+                wait_for=asked.get("wait_for"),
+                timeout_s=min(float(asked.get("timeout_s", query.TIMEOUT_S)), 600.0),
+                at=asked.get("at"),
+            )
+            return [orjson.dumps({"columns": rows.columns}), *_parts(rows)]
+        case "diff":
+            rows = await nib.diff(asked["first"], asked["last"], asked["tables"])
+            return [orjson.dumps({"columns": rows.columns}), *_parts(rows)]
+        case "moment":
+            return [orjson.dumps({"answer": await nib.moment(asked["at"])})]
+        case "status":
+            return [orjson.dumps({"answer": await nib.status()})]
+        case "digest":
+            return [orjson.dumps({"answer": await nib.digest()})]
+        case "rebuild":
+            await nib.rebuild()
+            return [orjson.dumps({"answer": None})]
+        case other:
+            raise QueryError(f"the NIB does not understand {other!r}")
 
 
 def _parts(rows: Rows) -> list[bytes]:
@@ -208,6 +227,10 @@ def _parts(rows: Rows) -> list[bytes]:
     if batch:
         parts.append(b"[" + b",".join(batch) + b"]")
     return parts
+
+
+def _rows(parts: Sequence[Any]) -> Rows:
+    return Rows(parts[0]["columns"], [tuple(row) for part in parts[1:] for row in part])
 
 
 class RemoteNib:
@@ -238,8 +261,12 @@ class RemoteNib:
             },
             timeout_s + 35,
         )
-        rows = [tuple(row) for part in parts[1:] for row in part]
-        return Rows(parts[0]["columns"], rows)
+        return _rows(parts)
+
+    async def diff(self, first: str, last: str | None, tables: Sequence[str]) -> Rows:
+        """Compare tables at two moments there; see Nib.diff."""
+        asked = {"ask": "diff", "first": first, "last": last, "tables": list(tables)}
+        return _rows(await self._ask(asked, 120))
 
     async def moment(self, at: str) -> dict[str, Any]:
         """Find a moment there; see Nib.moment."""

@@ -30,6 +30,10 @@ class NibAt:
             sql, parameters, wait_for=wait_for, timeout_s=timeout_s, at=at or self._at
         )
 
+    async def diff(self, first: str, last: str | None, tables: Sequence[str]) -> Rows:
+        """Compare two moments, the last of them this one; see Nib.diff."""
+        return await self._nib.diff(first, last or self._at, tables)
+
     async def moment(self, at: str) -> dict[str, Any]:
         """Find a moment; see Nib.moment."""
         return await self._nib.moment(at)

@@ -11,14 +11,15 @@ import contextlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 
 import duckdb
 
 from projections.errors import MomentError
 from projections.moment import Moment, Place, find
-from projections.slice import SLICE, Folds, changing, fill_batch, prepare, types_of
+from projections.observed import make_observed
+from projections.slice import SLICE, Folds, as_of_slice, fill_batch, prepare, types_of, within
 from projections.store import Store
 from projections.table import Table, tables
 from streams.clock import utc_now
@@ -43,6 +44,11 @@ class Past:
         moment = Moment.parse(text)
         with self._store.cursor() as cursor:
             return find(cursor, moment, utc_now())
+
+    def now(self) -> Place:
+        """Give the last moment there is."""
+        with self._store.cursor() as cursor:
+            return find(cursor, Moment(), utc_now())
 
     def session(self, place: Place) -> "Session":
         """Give the session that is bound to a moment."""
@@ -69,7 +75,6 @@ class Session:
         self._cursor = store.lasting_cursor()
         self._made: set[str] = set()
         self._tables = {table.name: table for table in tables()}
-        self._changing = {table.name: table for table in changing()}
         (self._database,) = self._cursor.execute("SELECT current_database()").fetchone() or ("",)
         at = place.at.astimezone(UTC).isoformat()
         self._cursor.execute(f"CREATE TEMP MACRO now() AS TIMESTAMPTZ '{at}'")
@@ -100,43 +105,10 @@ class Session:
             self._make(wanted)
 
     def _make(self, wanted: list[Table]) -> None:
-        cursor = self._cursor
-        cursor.begin()
-        slices = {
-            scope: min(int(seq), self._place.seq.get(scope, 0) // self._size * self._size)
-            for scope, seq in cursor.execute("FROM past.slice").fetchall()
-        }
-        for table in wanted:
-            if table.name in self._changing:
-                cursor.execute(self._as_of_slice(table, slices))
-            else:
-                until = _within(self._place.seq, "seq <= {}")
-                cursor.execute(
-                    f"CREATE TEMP VIEW {table.name} AS"  # our own names
-                    f' FROM "{self._database}".main.{table.name} WHERE {until}'
-                )
-        changed = tuple(table for table in wanted if table.name in self._changing)
-        if changed:
-            self._fold(changed, slices)
-        cursor.commit()
+        self._cursor.begin()
+        make(self._cursor, wanted, self._place, self._size)
+        self._cursor.commit()
         self._made |= {table.name for table in wanted}
-
-    def _as_of_slice(self, table: Table, slices: Mapping[str, int]) -> str:
-        name = table.name
-        return (
-            f"CREATE TEMP TABLE {name} AS"  # noqa: S608  # our own names
-            f" FROM past.{name}_open WHERE {_within(slices, 'seq <= {}')}"
-            f" UNION ALL SELECT * EXCLUDE (until) FROM past.{name}"
-            f" WHERE {_within(slices, 'seq <= {0} AND until > {0}')}"
-        )
-
-    def _fold(self, changed: tuple[Table, ...], slices: Mapping[str, int]) -> None:
-        names, types, folds = {t.name for t in changed}, types_of(changed), Folds(changed)
-        for scope, seq in self._place.positions:
-            for after in range(slices.get(scope, 0), seq, _CHUNK):
-                until = min(seq, after + _CHUNK)
-                there = fill_batch(self._cursor, scope, after, until, types)
-                folds.run(self._cursor, names, there)
 
     def close(self) -> None:
         """Drop its tables, once nobody asks."""
@@ -144,7 +116,44 @@ class Session:
             self._store.release(self._cursor)
 
 
-def _within(positions: Mapping[str, int], condition: str) -> str:
-    """Write a condition on the position of each scope; one without a position has no row."""
-    parts = [f"(scope = '{scope}' AND {condition.format(seq)})" for scope, seq in positions.items()]
-    return " OR ".join(parts) or "false"
+def make(
+    cursor: duckdb.DuckDBPyConnection,
+    wanted: Iterable[Table],
+    place: Place,
+    size: int = SLICE,
+) -> None:
+    """Make tables as of a moment, as temporary ones of the same names."""
+    if place.observed is not None:
+        make_observed(cursor, wanted, place, size)
+        return
+    positions = place.seq
+    (database,) = cursor.execute("SELECT current_database()").fetchone() or ("",)
+    slices = {
+        scope: min(int(seq), positions.get(scope, 0) // size * size)
+        for scope, seq in cursor.execute("FROM past.slice").fetchall()
+    }
+    changed = []
+    for table in wanted:
+        if table.only_grows:
+            cursor.execute(
+                f"CREATE TEMP VIEW {table.name} AS FROM"  # our own names
+                f' "{database}".main.{table.name} WHERE {within(positions, "seq <= {}")}'
+            )
+        else:
+            cursor.execute(as_of_slice(table.name, slices))
+            changed.append(table)
+    if changed:
+        _fold(cursor, tuple(changed), positions, slices)
+
+
+def _fold(
+    cursor: duckdb.DuckDBPyConnection,
+    changed: tuple[Table, ...],
+    positions: Mapping[str, int],
+    slices: Mapping[str, int],
+) -> None:
+    names, types, folds = {t.name for t in changed}, types_of(changed), Folds(changed)
+    for scope, seq in positions.items():
+        for after in range(slices.get(scope, 0), seq, _CHUNK):
+            there = fill_batch(cursor, scope, after, min(seq, after + _CHUNK), types)
+            folds.run(cursor, names, there)

@@ -40,6 +40,8 @@ EVERY = "*"
 
 # Events that no table folds besides `event`, and why: they are there to be read in the log.
 LOG_ONLY = {
+    "config.requested": "whoever asks waits for config.checked; the wish itself is of no use later",
+    "emergency.requested": "what came of it is emergency.declared or change.proposed, of its id",
     "probe.failed": "what a probe could not do is in sweep.impaired; why, is asked of `event`",
     "place.taken": "joins at the same instant meet on its subject; who is in is in `controller`",
     "policy.refused": "whoever submitted it waits for the answer; what is in force is in `policy`",

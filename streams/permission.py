@@ -80,13 +80,14 @@ def template(role: str, scope: str) -> dict[str, Any]:
             subscribe += [f"pdsno-{door}.{scope}.local.*" for door in ("join", "renew")]
             answers = _answers(1)
         case "local":
-            nouns = ("obs", "sweep", "change", "token", "execution")
+            nouns = ("obs", "sweep", "change", "token", "execution", "config", "emergency")
             publish += [f"pdsno.{scope}.{noun}.{_NAME}.>" for noun in nouns]
             publish += [f"pdsno-beat.{scope}.{_NAME}", "pdsno-progress.>"]
             publish += [f"pdsno-renew.{scope}.{role}.{_NAME}"]
         case "operator":
             scopes = "*" if scope == GLOBAL else scope
             nouns = ("sweep", "device", "controller", "join", "policy", "change", "token")
+            nouns += ("config", "emergency")
             publish += [f"pdsno.{scopes}.{noun}.>" for noun in nouns]
             refused = [f"pdsno.{scopes}.policy.current"]  # it submits policy, and never applies it
             publish += [f"pdsno-renew.{scope}.{role}.{_NAME}"]

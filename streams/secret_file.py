@@ -12,6 +12,7 @@ def write_secret(file: Path, text: bytes) -> None:
 
     It is on the disk when this returns, so what it replaces may be revoked.
     """
+    _clear(file)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -29,6 +30,16 @@ def write_secret(file: Path, text: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _clear(file: Path) -> None:
+    """Remove what writers of this file left behind that were killed: secrets, whole or not."""
+    for one in file.parent.glob(f".{file.name}.*"):
+        with contextlib.suppress(ValueError, OSError):
+            try:
+                os.kill(int(one.suffix[1:]), 0)
+            except ProcessLookupError:
+                one.unlink()
 
 
 def read_secret(file: Path, *, hint: str = "") -> bytes:

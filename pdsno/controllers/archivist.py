@@ -104,6 +104,10 @@ class Archivist:
             sql, parameters, wait_for=wait_for, timeout_s=timeout_s, at=at
         )
 
+    async def diff(self, first: str, last: str | None, tables: Sequence[str]) -> Rows:
+        """Compare two moments of the past; see projections.nib.Nib."""
+        return await self._now().diff(first, last, tables)
+
     async def moment(self, at: str) -> dict[str, Any]:
         """Find a moment of the past; see projections.nib.Nib."""
         return await self._now().moment(at)

@@ -71,7 +71,7 @@ class Central:
             doors = [Door(GLOBAL, _AT_THE_TOP), *(Door(r, _IN_A_REGION) for r in self._regions)]
             permitted = [r for r in seat.home.settings.membership.roles if r != "local"]
             group.create_task(Validator(seat, doors, permitted=permitted).run())
-            group.create_task(Warden(seat, self._regions).run())
+            group.create_task(Warden(seat, self._regions, self._heard.key_ids).run())
             group.create_task(Notary(seat, self._regions).run())
             group.create_task(every(heartbeat_s / 2, self._keys))
 

@@ -23,7 +23,9 @@ def due(nib: Reading, me: str, scope: str, matter: Matter, at: datetime) -> tupl
     state = matter.state
     if state.phase in FINAL and scope != GLOBAL:
         return {}, 0
-    facts = nib.facts(me, scope, matter, at)
+    whole = scope == GLOBAL or state.phase == "PENDING"
+    whole = whole or isinstance(state.asked, EmergencyDeclared)
+    facts = nib.facts(me, scope, matter, at, whole=whole)
     number = facts.policy.number if facts.policy else 0
     if scope == GLOBAL:
         return parent.decide(state, _parts(nib, state), facts, at), number

@@ -18,7 +18,7 @@ import structlog
 
 from pdsno.controllers import facts
 from pdsno.controllers.errand import Errand
-from pdsno.controllers.executor import FOLLOWED, Executor
+from pdsno.controllers.executor import FOLLOWED, OWN, Executor
 from pdsno.controllers.heartbeat import send
 from pdsno.controllers.hold import held
 from pdsno.controllers.seat import Seat
@@ -28,12 +28,14 @@ from pdsno.errors import SettingsError
 from pdsno.secret import credentials
 from pdsno.settings import LocalSettings
 from projections.errors import NibError
+from streams.catalogue.policy import SUBJECT as POLICY
 from streams.catalogue.sweep import SweepRequested
 from streams.clock import to_wire, utc_now
 from streams.envelope import draft_after
 from streams.errors import ConflictError, LogError
 from streams.event import derived_id, fresh_id
 from streams.log import Delivery
+from streams.name import GLOBAL
 
 _log = structlog.get_logger()
 _RETRY_S = 1.0
@@ -53,10 +55,10 @@ class Edge:
     async def run(self) -> None:
         """Do the controller's work until cancelled."""
         seat = self._seat
-        own = (f"{noun}.{seat.token}.*" for noun in ("obs", "sweep", "execution"))
-        subjects = [*own, "controller.*", *FOLLOWED]
+        own = (f"{noun}.{seat.token}.*" for noun in OWN)
+        subjects = [*own, f"sweep.{seat.token}.*", "controller.*", *FOLLOWED]
         async with asyncio.TaskGroup() as group:
-            group.create_task(seat.follow({seat.scope: subjects}))
+            group.create_task(seat.follow({seat.scope: subjects, GLOBAL: (POLICY,)}))
             await seat.admitted()
             group.create_task(send(seat, seat.home.settings.heartbeat_s))
             group.create_task(Tenure(seat).run())

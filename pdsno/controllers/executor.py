@@ -10,7 +10,6 @@ begin one attempt; who has another attempt begun elsewhere says no more, and tou
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -18,16 +17,14 @@ import structlog
 
 from pdsno.controllers import brief
 from pdsno.controllers.hold import held
-from pdsno.controllers.journal import Journal
+from pdsno.controllers.inspector import Inspector
+from pdsno.controllers.responder import Responder
 from pdsno.controllers.seat import Seat
-from pdsno.controllers.toolbox import Toolbox
-from pdsno.controllers.undertaking import Permission, Undertaking
 from pdsno.controllers.verdict import Fact, accepted_of
-from pdsno.execution.access import Accesses
+from pdsno.controllers.workshop import Workshop, by_token
 from pdsno.governance.deciders import token
 from projections.errors import NibError
-from streams.catalogue.emergency import EmergencyDeclared
-from streams.catalogue.execution import ExecutionStarted
+from streams.catalogue.emergency import EmergencyRequested
 from streams.catalogue.outcome import ChangeRecalled
 from streams.catalogue.token import Grant, TokenIssued, TokenPresented, TokenRefused, TokenSpent
 from streams.clock import utc_now
@@ -38,37 +35,40 @@ from streams.log import Delivery
 _log = structlog.get_logger()
 _RETRY_S = 1.0
 _RETRY_MAX_S = 30.0
-_LOOK_S, _LOOK_MAX_S = 0.1, 1.0  # between two looks at what is said above
 _TRIES = 5
 _SILENT = timedelta(seconds=60)  # who says nothing for so long is not at work any more
 
-FOLLOWED = ("token.*.*", "change.*.*", "lock.*", "device.*")  # besides what is its own
-Work = TokenIssued | TokenPresented | EmergencyDeclared | ChangeRecalled
+OWN = ("obs", "execution", "config", "emergency")  # nouns of which it reads its own subjects
+FOLLOWED = (
+    "token.*.*",
+    "change.*.*",
+    "lock.*",
+    "device.*",
+    "policy.current",
+)  # besides what is its own
 
 
 class Executor:
     """Carries out changes, many at a time."""
 
     def __init__(self, seat: Seat) -> None:
-        settings = seat.home.settings
-        accesses = Accesses(settings.access, seat.home.folder)
-        at_once = asyncio.Semaphore(settings.execution.devices_at_once)
         self._seat = seat
-        self._toolbox = Toolbox(seat, accesses, at_once)
-        self._running: dict[str, Undertaking] = {}
+        self._shop = Workshop(seat)
+        self._responder = Responder(self._shop)
 
     async def run(self) -> None:
         """Work until cancelled."""
         seat = self._seat
         durable = f"local-execution-{seat.token}"
-        subjects = (f"token.{seat.token}.*", "change.*.*")
+        subjects = (f"token.{seat.token}.*", f"emergency.{seat.token}.*", "change.*.*")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen())
+                group.create_task(self._shop.listen())
+                group.create_task(Inspector(seat, self._shop.toolbox).run())
                 async for deliveries in seat.log.work(seat.scope, durable, subjects):
                     await self._sort(group, deliveries)
         finally:
-            await self._toolbox.close()
+            await self._shop.toolbox.close()
 
     async def _sort(self, group: asyncio.TaskGroup, deliveries: Sequence[Delivery]) -> None:
         """Begin what there is to do among some events; the others are none of ours."""
@@ -93,9 +93,7 @@ class Executor:
         match fact.event:
             case TokenIssued() | TokenPresented():
                 return True
-            case EmergencyDeclared(author=author):
-                return author == self._seat.controller_id
-            case ChangeRecalled():
+            case EmergencyRequested() | ChangeRecalled():
                 return True
             case _:
                 return False
@@ -129,13 +127,14 @@ class Executor:
                 return await self._present(delivery, fact, event.grant, event.request_id)
             case ChangeRecalled() as event:
                 return await self._recall(fact, event)
+            case EmergencyRequested() as event:
+                return await self._responder.respond(fact, event, delivery.attempt)
             case _:
                 return True
 
     async def _present(self, delivery: Delivery, fact: Fact, shown: Grant, request_id: str) -> bool:
         """Have a token judged as it is shown; spend it and begin, refuse it, or go on."""
-        seat = self._seat
-        event = fact.event
+        seat, shop, event = self._seat, self._shop, fact.event
         assert isinstance(event, TokenIssued | TokenPresented)
         asked = TokenPresented(
             token_id=event.token_id,
@@ -146,7 +145,7 @@ class Executor:
         )
         for _ in range(_TRIES):
             subject = event.subject(seat.scope)
-            at_seq = await self._settled(subject)
+            at_seq = await shop.settled(subject)
             state = brief.token_of(seat.store, seat.scope, event.token_id)
             answer = token.decide(state, asked, seat.controller_id, utc_now())
             try:
@@ -162,7 +161,7 @@ class Executor:
                         return await self._begin(delivery, fact, spent, shown, {subject: at_seq})
                     case _:
                         assert isinstance(state, token.Spent), "only who spent it hears nothing"
-                        return await self._go_on(delivery, fact, state.grant)
+                        return await shop.go_on(fact, by_token(state.grant), delivery.attempt)
             except ConflictError as conflict:
                 if subject not in conflict.subjects:
                     raise
@@ -178,38 +177,20 @@ class Executor:
         expect: dict[str, int],
     ) -> bool:
         """Spend the token and begin, in one batch: of two that try, one does."""
-        journal = await self._journal(fact, grant.change_id, delivery.attempt)
+        shop, given = self._shop, by_token(grant)
+        journal = await shop.journal(fact, grant.change_id, delivery.attempt)
         if journal.last:
             return True  # it was begun with another token; one change has one execution here
-        await journal.say(spent, self._started(grant, delivery.attempt), expect=expect)
-        return await self._run(journal, _permission(grant))
-
-    async def _go_on(self, delivery: Delivery, fact: Fact, grant: Grant) -> bool:
-        """Take up what was begun with this token, unless a copy of us is at it."""
-        journal = await self._journal(fact, grant.change_id, delivery.attempt)
-        if journal.state.ended is not None:
-            return True
-        if journal.state.attempt >= delivery.attempt:
-            return False
-        _log.info("taking up an execution", change_id=grant.change_id, attempt=delivery.attempt)
-        await journal.say(self._started(grant, delivery.attempt))
-        return await self._run(journal, _permission(grant))
-
-    def _started(self, grant: Grant, attempt: int) -> ExecutionStarted:
-        return ExecutionStarted(
-            controller_id=self._seat.controller_id,
-            change_id=grant.change_id,
-            token_id=grant.token_id,
-            devices=list(grant.devices),
-            attempt=attempt,
-        )
+        await journal.say(spent, shop.started(given, delivery.attempt), expect=expect)
+        await shop.run(journal, given)
+        return True
 
     async def _recall(self, fact: Fact, event: ChangeRecalled) -> bool:
         """Undo what was over already; what is still being done hears of it by itself."""
-        seat, change_id = self._seat, event.change_id
-        if change_id in self._running:
+        seat, shop, change_id = self._seat, self._shop, event.change_id
+        if shop.has(change_id):
             return False
-        journal = await self._journal(fact, change_id, 0)
+        journal = await shop.journal(fact, change_id, 0)
         state = journal.state
         if not state.attempt or (state.ended and state.ended.outcome != "executed"):
             return True
@@ -217,87 +198,10 @@ class Executor:
         assert said.recorded_at is not None, "something was said"
         if state.ended is None and utc_now() - said.recorded_at < _SILENT:
             return False
-        grant = self._grant_of(change_id)
-        if grant is None:
+        given = shop.given(change_id)
+        if given is None:
             return True
         journal.attempt = state.attempt + 1
-        await journal.say(self._started(grant, journal.attempt))
-        return await self._run(journal, _permission(grant))
-
-    def _grant_of(self, change_id: str) -> Grant | None:
-        rows = self._seat.store.query(
-            "SELECT token_id FROM token WHERE scope = ? AND change_id = ? AND controller_id = ?",
-            [self._seat.scope, change_id, self._seat.controller_id],
-        ).rows
-        found = brief.token_of(self._seat.store, self._seat.scope, rows[0][0]) if rows else None
-        return None if found is None or isinstance(found, token.Unissued) else found.grant
-
-    async def _run(self, journal: Journal, given: Permission) -> bool:
-        """Bring an execution to its end."""
-        seat, change_id = self._seat, given.change_id
-        standing = brief.standing(seat.store, seat.scope, change_id)
-        assert standing is not None, "the token of a change that nobody asked for is none"
-        await self._locks_read(change_id, given.devices)
-        undertaking = Undertaking(self._toolbox, journal, standing, given)
-        self._running[change_id] = undertaking
-        try:
-            await undertaking.run()
-        finally:
-            if self._running.get(change_id) is undertaking:
-                del self._running[change_id]
+        await journal.say(shop.started(given, journal.attempt))
+        await shop.run(journal, given)
         return True
-
-    async def _journal(self, fact: Fact, change_id: str, attempt: int) -> Journal:
-        """Read what was said of an execution, as far as the log goes now."""
-        seat = self._seat
-        subject = f"pdsno.{seat.scope}.execution.{seat.token}.{change_id}"
-        await self._settled(subject)
-        said = brief.said(seat.store, seat.scope, subject)
-        return Journal(seat, subject, fact.id, fact.correlation, said.state, said.seq, attempt)
-
-    async def _settled(self, subject: str) -> int:
-        """Have the NIB read a subject to its end; tell where that is."""
-        seat = self._seat
-        last = await seat.log.last(seat.scope, subject)
-        if last is None:
-            return 0
-        await seat.projector.reached({seat.scope: last.seq})
-        return last.seq
-
-    async def _locks_read(self, change_id: str, devices: Sequence[str]) -> None:
-        """Have the NIB read the locks: they stand behind the token, in the same batch."""
-        rows = self._seat.store.query(
-            "SELECT device_id FROM lock WHERE scope = ? AND held_by = ?",
-            [self._seat.scope, change_id],
-        ).rows
-        for name in sorted(set(devices) - {row[0] for row in rows}):
-            await self._settled(f"pdsno.{self._seat.scope}.lock.{name}")
-
-    async def _listen(self) -> None:
-        """Tell what is at work what is said above: keep it, or undo it."""
-        seat, seen = self._seat, -1
-        while True:
-            position = seat.projector.position.get(seat.scope, 0)
-            if position == seen or not self._running:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_MAX_S):
-                        await seat.projector.moved()
-            else:
-                seen = position
-                found = brief.orders(seat.store, seat.scope, list(self._running))
-                for change_id, (confirmed, recalled) in found.items():
-                    if (one := self._running.get(change_id)) is not None:
-                        one.hear(confirmed=confirmed, recalled=recalled)
-            await asyncio.sleep(_LOOK_S)
-
-
-def _permission(grant: Grant) -> Permission:
-    return Permission(
-        grant.change_id,
-        grant.config_hash,
-        grant.devices,
-        grant.hold,
-        grant.finish_by,
-        grant.devices_per_minute,
-        grant.rollback_required,
-    )

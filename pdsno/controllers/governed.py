@@ -119,10 +119,18 @@ class Reading:
         added_number, added = found[scope]
         return Effective(_policy(document), number, _addition(added), added_number)
 
-    def facts(self, me: str, scope: str, matter: Matter, at: datetime) -> Facts:
-        """Read all that a decision about a change is based on besides its history."""
+    def facts(
+        self, me: str, scope: str, matter: Matter, at: datetime, *, whole: bool = True
+    ) -> Facts:
+        """Read all that a decision about a change is based on besides its history.
+
+        Not `whole`: what is asked once it is approved, and how it ends is decided from reports.
+        """
         asked = matter.state.asked
         assert asked is not None, "it is in the table of changes"
+        if not whole:
+            world = World(held_by=self._held(asked.targets), tokens=matter.tokens)
+            return Facts(me, self.effective(scope), world)
         devices = self.devices({(one.region, one.device_id) for one in asked.targets})
         world = World(
             devices=devices,
@@ -211,6 +219,15 @@ class Reading:
             [scope, _OVER],
         )
         return [row[0] for row in rows]
+
+    def of_root(self, scope: str, names: Sequence[str]) -> set[str]:
+        """Tell about which of these changes of a region the global controller has a say."""
+        rows = self.rows(
+            "SELECT change_id FROM change WHERE scope = ? AND change_id IN (SELECT unnest(?))"
+            " AND (escalated IS NOT NULL OR kind != 'change')",
+            [scope, list(names)],
+        )
+        return {row[0] for row in rows}
 
     def waiting(self, scope: str) -> list[str]:
         """List the changes of a scope that wait for a lock or for room, the oldest first."""

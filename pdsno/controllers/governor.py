@@ -11,15 +11,15 @@ nothing is due any more, a timer is set for the next moment at which something m
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from pdsno.controllers.committing import commit
 from pdsno.controllers.due import concerns_root, due, mine
+from pdsno.controllers.expiry import expire_locks
 from pdsno.controllers.governed import Matter, is_root, reading
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.hold import held
@@ -27,7 +27,6 @@ from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.verdict import accepted_of
 from pdsno.governance.change import FINAL, Change
-from pdsno.governance.deciders import lock
 from pdsno.governance.wake import wakes_at
 from projections.errors import NibError
 from streams.catalogue.change import ChangeProposed
@@ -46,12 +45,12 @@ _TRIES = 5
 _STEPS_MAX = 20  # decisions in a row about one change
 _RETRY_S = 1.0
 _SWEEP_S = 5.0
-_BACKSTOP = timedelta(seconds=60)  # a lock outlives its change by less, or the change ended it
-# of an executor's steps only these change what is due
-_TOLD = {
-    "change", "approval", "emergency", "token.spent", "token.issued", "token.revoked",
-    "token.expired", "execution.held", "execution.failed", "execution.finished",
-}  # fmt: skip
+# Of an executor's words only these change what is due; that a token was spent, only of a parent.
+_TOLD = {"change", "approval", "emergency", "execution.held", "execution.failed"}
+_TOLD |= {"execution.finished"}
+_ENDS = {"change.executed", "change.rolled_back", "change.degraded", "change.denied"}
+_ENDS |= {"change.expired"}
+_SAID_MAX = 10_000
 Key = tuple[str, str]  # scope, change id
 
 
@@ -67,6 +66,7 @@ class Governor:
         self._timers = Timers(seat.connection, self._role, seat.scope, ack_wait_s=ack_wait_s)
         self._one = asyncio.Lock()  # what one change takes, the next must see
         self._timed: dict[Key, datetime] = {}
+        self._said: dict[tuple[str, int], bool] = {}  # what was appended here, and comes back
         self._policy: dict[str, tuple[int, int]] = {}  # by scope, as it was swept last
 
     async def run(self) -> None:
@@ -82,14 +82,32 @@ class Governor:
 
     async def decide(self, deliveries: Sequence[Delivery]) -> Iterable[Decision]:
         """Look at every change that these events are about; what is due is in the log then."""
-        keys: dict[Key, None] = {}
+        scope = deliveries[0].recorded.scope
+        names: dict[str, None] = {}
+        over = False
         for one in accepted_of(self._seat.store, deliveries):
-            name = one.event.declared.name
-            if name in _TOLD or name.partition(".")[0] in _TOLD:
-                keys[deliveries[0].recorded.scope, getattr(one.event, "change_id", "")] = None
-        for key in keys:
-            await self.look(*key)
+            over = over or (self._root and one.event.declared.name in _ENDS)
+            said = self._said.pop((scope, one.seq), False)  # by this process, which looked since
+            if not said and self._is_told(one.event):
+                names[getattr(one.event, "change_id", "")] = None
+        for change_id in self._ours(scope, list(names)):
+            await self.look(scope, change_id)
+        if over:  # what a region ended may be what we wait for
+            await self._freed()
         return ()
+
+    def _is_told(self, event: Event) -> bool:
+        name = event.declared.name
+        told = name in _TOLD or name.partition(".")[0] in _TOLD
+        return told or (self._root and name == "token.spent")
+
+    def _ours(self, scope: str, names: list[str]) -> list[str]:
+        """Leave out, for the global controller, the changes that regions decide by themselves."""
+        if not self._root or scope == GLOBAL or not names:
+            return names
+        with reading(self._seat.store) as nib:
+            kept = nib.of_root(scope, names)
+            return [one for one in names if one in kept]
 
     async def _begin(self) -> None:
         """Look once at everything that is open: who stood here before may have died over it."""
@@ -153,8 +171,7 @@ class Governor:
             try:
                 for into, events in batches.items():
                     drafts = _drafts(matter, into, events, nib.basis, policy)
-                    seq = await commit(self._seat, into, drafts, nib.basis)
-                    await self._seat.projector.reached({into: seq})
+                    await self._commit(into, drafts, nib.basis)
                 steps, conflicts = steps + 1, 0
             except ConflictError as conflict:
                 conflicts += 1
@@ -165,6 +182,15 @@ class Governor:
                         hint="somebody else is deciding the same",
                     ) from conflict
         raise LogError(f"{_STEPS_MAX} decisions about change {change_id} did not settle it")
+
+    async def _commit(self, into: str, drafts: list[Draft], basis: Mapping[str, int]) -> None:
+        """Append a decision, and wait until the NIB has it: the next must see it."""
+        last = await commit(self._seat, into, drafts, basis)
+        for seq in range(last - len(drafts) + 1, last + 1):
+            self._said[into, seq] = True
+        while len(self._said) > _SAID_MAX:
+            del self._said[next(iter(self._said))]
+        await self._seat.projector.reached({into: last})
 
     async def _is_behind(self, state: Change, policy: int, leveled: bool) -> bool:  # noqa: FBT001  # once is enough
         """Tell whether a proposal knows a newer policy than we read; then we read that as well."""
@@ -191,23 +217,13 @@ class Governor:
         for scope in self._scopes:
             with reading(self._seat.store) as nib:
                 policy, found = nib.effective(scope), nib.open(scope)
-                stale = [] if self._root else nib.stale_locks(scope, utc_now() - _BACKSTOP)
             number = (policy.number, policy.addition_number) if policy else (0, 0)
             if self._policy.setdefault(scope, number) != number:
                 self._policy[scope] = number
                 for change_id in found:
                     await self._try(scope, change_id)
-            for one in stale:
-                await self._expire(scope, one)
-
-    async def _expire(self, scope: str, stale: lock.Lock) -> None:
-        """End a lock whose change is not there to do it."""
-        seat, basis = self._seat, dict(self._seat.projector.position)
-        for event in lock.decide_expiry(stale, seat.controller_id, utc_now(), executing=False):
-            cause = f"{event.subject(scope)}@{stale.held_by}"
-            with contextlib.suppress(ConflictError):  # it was let go, or taken again, just now
-                await commit(seat, scope, [draft_after(cause, event, scope, basis=basis)], basis)
-        await self._freed()
+            if not self._root and await expire_locks(self._seat, scope):
+                await self._freed()
 
     async def _freed(self) -> None:
         with reading(self._seat.store) as nib:

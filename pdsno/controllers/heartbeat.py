@@ -17,7 +17,7 @@ from projections.errors import NibError
 from streams.clock import from_wire, to_wire, utc_now
 from streams.envelope import MalformedError, mac_of, take_apart, verify_mac
 from streams.errors import LogError
-from streams.keys import KeyFile, Keyring
+from streams.keys import KeyFile, KeyId, Keyring
 from streams.recent import AHEAD, FRESH_FOR
 
 _log = structlog.get_logger()
@@ -32,8 +32,8 @@ def beat(key: KeyFile, at: datetime) -> bytes:
     return b"pdsno/1 hmac-sha256 " + kid + b" " + mac + b"\n\n" + body
 
 
-def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> tuple[str, datetime] | None:
-    """Return who sent a heartbeat, and when; None when it is forged, malformed or not fresh."""
+def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> tuple[KeyId, datetime] | None:
+    """Return whose key sealed a heartbeat, and when; None: forged, malformed or not fresh."""
     try:
         frame = take_apart(raw)
         key = keyring.mac_key(frame.key_id)
@@ -41,12 +41,12 @@ def read_beat(raw: bytes, keyring: Keyring, at: datetime) -> tuple[str, datetime
             return None
         body = orjson.loads(frame.body)
         sent_at = from_wire(body["time"])
-        source = str(body["source"])
+        key_id = KeyId.parse(frame.key_id)
     except (MalformedError, KeyError, TypeError, ValueError, AttributeError):
         return None
     fresh = -AHEAD <= at - sent_at <= FRESH_FOR
-    own = frame.key_id.partition("#")[0] == source and body.get("type") == "heartbeat"
-    return (source, sent_at) if fresh and own else None
+    own = body.get("source") == key_id.controller_id and body.get("type") == "heartbeat"
+    return (key_id, sent_at) if fresh and own else None
 
 
 async def send(seat: Seat, interval_s: float) -> None:
@@ -63,6 +63,7 @@ class Heard:
     def __init__(self, patience_s: float) -> None:
         self.since = utc_now()  # listening without a break
         self.at: dict[str, datetime] = {}
+        self.key_ids: dict[str, str] = {}  # with which each was heard last
         self._sent_at: dict[str, datetime] = {}
         self._patience_s = patience_s
         self._looked_at = self.since
@@ -81,10 +82,12 @@ class Heard:
         found = read_beat(raw, keyring, at)
         if found is None:
             return
-        sender, sent_at = found
+        key_id, sent_at = found
+        sender = key_id.controller_id
         if sender not in self._sent_at or sent_at > self._sent_at[sender]:
             self._sent_at[sender] = sent_at
             self.at[sender] = at
+            self.key_ids[sender] = str(key_id)
 
     def look(self) -> None:
         """Say that silence is judged now; after a pause of our own nobody can be called silent."""

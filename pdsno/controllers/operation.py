@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pdsno.controllers import drift
 from pdsno.controllers.journal import Journal
 from pdsno.controllers.toolbox import Recheck, Toolbox
 from pdsno.execution.deciders.execution import Progress
@@ -77,19 +78,13 @@ class Operation:
         self._payload = payloads[target.payload]
         self._rollback = None if target.rollback is None else payloads[target.rollback]
         self._driver = toolbox.driver(target.driver)
-        self._scope = self._scope_of_all()
+        self._scope = drift.part_of(self._driver, self._payload, self._rollback)
         about = {"controller_id": toolbox.seat.controller_id, "change_id": terms.change_id}
         self._about = about | {"device_id": target.device_id}
 
     @property
     def _progress(self) -> Progress:
         return self._journal.state.of(self._target.device_id)
-
-    def _scope_of_all(self) -> tuple[str, ...]:
-        """Name what to read: whatever the payload or the rollback is about."""
-        given = [one for one in (self._payload, self._rollback) if one is not None]
-        scopes = [self._driver.outline(one).scope for one in given]
-        return tuple(sorted({path for one in scopes for path in one})) if all(scopes) else ()
 
     async def advance(self, recheck: Recheck) -> None:
         """Apply the change and read it back; SetbackError when that fails."""
@@ -106,8 +101,15 @@ class Operation:
 
     async def _begin(self, device: Device) -> None:
         before = await device.read(self._scope)
-        await self._say(before, "before")
+        await self._say(before, "before", *await asyncio.to_thread(self._drifted, before))
         await self._apply(device, before)
+
+    def _drifted(self, before: Running) -> Sequence[Event]:
+        """Say that the device is not as the last change left it: nobody here changed it since."""
+        seat, name = self._toolbox.seat, self._target.device_id
+        found = drift.left(seat.store, seat.scope, name, self._toolbox.driver)
+        expected = found.get((self._target.driver, self._scope))
+        return drift.drifted(seat.controller_id, name, expected, before.content_hash)
 
     async def _take_up(self, device: Device) -> None:
         """Go on after a crash around `apply`: the device tells whether it arrived."""

@@ -1,8 +1,9 @@
 """What the deciders of membership must know, read from the NIB at one position."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pdsno.membership import delegation
 from pdsno.membership.deciders.alarm import Refused
@@ -129,6 +130,16 @@ def issuers(store: Store, scope: str, controller_id: str) -> list[str]:
     return [row[0] for row in rows]
 
 
+def links(store: Store, scope: str, subjects: Sequence[str]) -> set[int]:
+    """List the positions of what certificates rest on, as far as our reader accepted it."""
+    rows = store.query(
+        "SELECT seq FROM event WHERE scope = ? AND subject IN (SELECT unnest(?)) AND type IN"
+        " ('controller.admitted', 'controller.renewed', 'controller.revoked', 'root.rotated')",
+        [scope, list(subjects)],
+    ).rows
+    return {row[0] for row in rows}
+
+
 def losses(store: Store, scope: str) -> frozenset[str]:
     """Name each loss of a delegation: a regional controller revoked, or let in again."""
     rows = store.query(
@@ -220,28 +231,3 @@ def generation(store: Store, scope: str) -> int:
     """Read which generation of the root is in force in a scope."""
     rows = store.query("SELECT max(generation) FROM root WHERE scope = ?", [scope]).rows
     return int(rows[0][0] or 1)
-
-
-_USERS = """
-WITH used AS (
-    SELECT scope, data->>'controller_id' AS controller_id, data->>'server_user' AS server_user,
-           CAST(data->>'valid_until' AS TIMESTAMP) AS valid_until, seq,
-           -- who came with the ceremony was given credentials without an end
-           type = 'controller.admitted' AND data->>'temp_id' IS NULL AS for_good
-    FROM event WHERE type IN ('controller.admitted', 'controller.renewed')
-)
-SELECT DISTINCT u.server_user
-FROM used u JOIN controller c USING (scope, controller_id)
-WHERE u.server_user IS NOT NULL AND (u.valid_until >= $now OR u.for_good)
-  AND (c.revoked_at IS NOT NULL
-       OR (u.server_user != c.server_user AND coalesce(c.renewed_at, c.admitted_at) < $settled))
-ORDER BY ALL
-"""
-
-
-def users_out(store: Store, at: datetime, overlap: timedelta) -> list[str]:
-    """List the server users that are out: of the revoked, and those that a renewal replaced."""
-    now = _naive(at)
-    with store.cursor() as cursor:
-        cursor.execute(_USERS, {"now": now, "settled": now - overlap})
-        return [row[0] for row in cursor.fetchall()]

@@ -18,7 +18,7 @@ from pdsno.controllers.seat import Seat
 from pdsno.errors import JoinError
 from pdsno.home import Home
 from pdsno.membership import message
-from pdsno.membership.identity import alone, pending, settle
+from pdsno.membership.identity import alone, has_asked, pending, settle
 from pdsno.membership.message import RENEW, AskToRenew, Refused, Welcome
 from pdsno.membership.newcomer import refusal, request
 from streams.clock import utc_now
@@ -52,6 +52,8 @@ class Tenure:
         if now is None or now.revoked:
             return
         wanted = self._wanted(now)
+        if wanted is None and has_asked(seat.home, seat.controller_id):
+            wanted = True  # and the answer was lost: the log may be ahead of what we hold
         if wanted is None:
             return
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -98,9 +98,17 @@ def addresses_of(store: Store, scope: str, device_id: str) -> list[str]:
 class Recheck:
     """Whether devices may be touched, looked at again and again while a change runs."""
 
-    def __init__(self, seat: Seat, change_id: str, devices: Sequence[str], since_seq: int) -> None:
+    def __init__(
+        self,
+        seat: Seat,
+        change_id: str,
+        devices: Sequence[str],
+        since_seq: int,
+        *,
+        locked: bool,  # each must be held by the change; else by no other
+    ) -> None:
         self._seat = seat
-        self._change_id = change_id
+        self._holders = {change_id} if locked else {change_id, None}
         self._devices = list(devices)
         self._since = since_seq
         self._found: Mapping[str, Fault] = {}
@@ -124,11 +132,11 @@ class Recheck:
         wanted = [self._devices, seat.scope, self._since, seat.controller_id, seat.token]
         rows = seat.store.query(_FAULTS, wanted).rows
         missed_max = seat.home.settings.sweep.missed_max
-        found = {row[0]: _fault(row, self._change_id, missed_max) for row in rows}
+        found = {row[0]: _fault(row, self._holders, missed_max) for row in rows}
         return {name: fault for name, fault in found.items() if fault is not None}
 
 
-def _fault(row: Sequence[object], change_id: str, missed_max: int) -> Fault | None:
+def _fault(row: Sequence[object], holders: Collection[object], missed_max: int) -> Fault | None:
     name, unknown, into, quarantined, inactive, missed, degraded, held_by, moved_seq = row
     if unknown:
         return "DEVICE_UNKNOWN", f"{name} was never seen by this controller"
@@ -137,7 +145,7 @@ def _fault(row: Sequence[object], change_id: str, missed_max: int) -> Fault | No
         return "DEVICE_NOT_ACTIVE", f"{name} is {what}"
     if degraded:
         return "DEVICE_DEGRADED", f"{name} waits for an operator: pdsno device clear {name}"
-    if held_by != change_id:
+    if held_by not in holders:
         return "DEVICE_LOCKED", f"{name} is held by {held_by or 'nobody'}, not by this change"
     if moved_seq is not None:
         return "DEVICE_MOVED", f"{name} has other addresses or another identity since its approval"

@@ -46,6 +46,7 @@ class Permission:
     """What an executor was permitted: by a token, or by the policy of emergencies."""
 
     change_id: str
+    token_id: str | None  # None: an emergency
     config_hash: str
     devices: Sequence[str]
     hold: bool
@@ -70,7 +71,13 @@ class Undertaking:
         self._failing = False
         undo_for_s = toolbox.seat.home.settings.execution.undo_for_s
         self._terms = Terms(given.change_id, given.finish_by, given.rollback_required, undo_for_s)
-        self._recheck = Recheck(toolbox.seat, given.change_id, given.devices, standing.approved_seq)
+        self._recheck = Recheck(
+            toolbox.seat,
+            given.change_id,
+            given.devices,
+            standing.approved_seq,
+            locked=given.token_id is not None,
+        )
         self.hear(confirmed=standing.confirmed, recalled=standing.recalled)
 
     def hear(self, *, confirmed: bool, recalled: ChangeRecalled | None) -> None:

@@ -46,7 +46,9 @@ class Parameters(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class Checked:
+    """One section, and what came of it: its parameters, or what is wrong with its driver."""
+
     entry: AccessSettings
     parameters: BaseModel | None
     error: DriverError | None = None
@@ -62,7 +64,7 @@ class Accesses:
         find: Callable[[str], Driver] = drivers.find,
     ) -> None:
         """Raise SettingsError naming the section and the parameter, never a secret."""
-        self._checked = tuple(_check(entry, home, find) for entry in entries)
+        self.checked = tuple(_check(entry, home, find) for entry in entries)
 
     def reach(self, device_id: str, address: str, region: str, driver: str = "") -> Reach:
         """Find how to reach a device; `driver` if only that one will do.
@@ -70,7 +72,7 @@ class Accesses:
         Raises AccessError if no section fits, DriverError if the driver of the one that does is
         broken.
         """
-        for one in self._checked:
+        for one in self.checked:
             if not _fits(one.entry, device_id, address, region, driver):
                 continue
             if one.parameters is None:
@@ -93,14 +95,14 @@ def _fits(entry: AccessSettings, device_id: str, address: str, region: str, driv
     )
 
 
-def _check(entry: AccessSettings, home: Path, find: Callable[[str], Driver]) -> _Checked:
+def _check(entry: AccessSettings, home: Path, find: Callable[[str], Driver]) -> Checked:
     try:
         driver = find(entry.driver)
     except DriverError as error:
-        return _Checked(entry, None, error)
+        return Checked(entry, None, error)
     given = {name: _follow(value, home) for name, value in entry.parameters.items()}
     try:
-        return _Checked(entry, driver.parameters.model_validate({**given, **_home(driver, home)}))
+        return Checked(entry, driver.parameters.model_validate({**given, **_home(driver, home)}))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "the section"

@@ -10,7 +10,10 @@ PdsnoError (streams.errors)
     ├── AuthenticationError   66   the device does not accept the credential
     ├── HostKeyError          67   the device's host key is unknown or another than before
     ├── RefusedError          68   the device said no
-    └── ConfigSealedError     90   a recorded config cannot be opened with the keys held here
+    ├── ConfigSealedError     90   a recorded config cannot be opened with the keys held here
+    ├── DriftError            91   a device's config is not as the last change left it
+    ├── CheckUnansweredError  92   no controller said in time what a device runs
+    └── EmergencyRefusedError 93   a local controller may not act first; it proposed it instead
 
 `may_have_changed` is what an executor asks first. False: the device is as it was. True: nobody can
 tell before reading it; what an answer would have told did not arrive, or said that half was done.
@@ -81,3 +84,21 @@ class ConfigSealedError(ExecutionError, PermissionError):
     """A recorded config cannot be opened: no key held here fits, or it is not whole."""
 
     exit_code = 90
+
+
+class DriftError(ExecutionError):
+    """A device's config is not as the last change left it."""
+
+    exit_code = 91
+
+
+class CheckUnansweredError(ExecutionError, TimeoutError):
+    """No controller said in time what a device runs."""
+
+    exit_code = 92
+
+
+class EmergencyRefusedError(ExecutionError):
+    """A local controller may not act first: it proposed it instead, or was not asked rightly."""
+
+    exit_code = 93

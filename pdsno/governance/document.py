@@ -14,6 +14,7 @@ from pdsno.errors import PolicyError
 from pdsno.governance.case import Cases
 from pdsno.governance.digest import sha256
 from pdsno.governance.policy import Addition, Policy
+from pdsno.governance.wish import Wish
 from streams.name import GLOBAL
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,6 +43,11 @@ def parse_addition(text: str, where: str) -> Addition:
 def parse_cases(text: str, where: str) -> Cases:
     """Read cases to try a policy by; PolicyError as for a policy."""
     return _parse(Cases, text, where, "see docs/policy.md for cases that run")
+
+
+def parse_wish(text: str, where: str) -> Wish:
+    """Read a change that somebody wants; PolicyError as for a policy."""
+    return _parse(Wish, text, where, "docs/change.md shows a file that can be proposed")
 
 
 def parse(text: str, where: str, scope: str) -> Policy | Addition:

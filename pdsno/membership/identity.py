@@ -69,6 +69,11 @@ def _file(home: Home, name: str) -> Path:
     return home.keys / "pending" / f"{name}.json"
 
 
+def has_asked(home: Home, name: str) -> bool:
+    """Tell whether something was asked for in this name, and not answered."""
+    return _file(home, name).exists()
+
+
 def pending(home: Home, name: str, *, signing_seed: bytes = b"") -> Pending:
     """Take up what was asked for and not answered, or make keys and write them down first.
 

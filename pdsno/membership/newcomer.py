@@ -5,8 +5,6 @@ A crash at any point is answered by joining again with the same invitation and t
 
 import asyncio
 import contextlib
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,10 @@ import structlog
 from pydantic import ValidationError
 
 from pdsno.errors import InviteError, JoinError
-from pdsno.home import Home
+from pdsno.home import Home, write_private
 from pdsno.membership import message
-from pdsno.membership.identity import Pending, alone, pending, settle
+from pdsno.membership.certificate import came_of
+from pdsno.membership.identity import Pending, alone, has_asked, pending, settle
 from pdsno.membership.invite import Invite
 from pdsno.membership.message import (
     JOIN,
@@ -30,7 +29,7 @@ from pdsno.membership.message import (
     Welcome,
 )
 from streams.clock import utc_now
-from streams.connection import Connection
+from streams.connection import Connection, RefusedError
 from streams.errors import LogUnreachableError
 from streams.keys import KeyFile
 from streams.tls import client_context
@@ -61,6 +60,8 @@ async def join(home: Home, invite: Invite, *, url: str = "", within_s: float = 2
     with alone(home, invite.temp_id) as ours:
         if not ours:
             raise JoinError(f"another process here joins with {invite.temp_id} just now")
+        if not has_asked(home, invite.temp_id) and (name := came_of(home, invite.temp_id)):
+            return home.controller(name)  # it did its work before
         asked = pending(home, invite.temp_id)
         connection = await _connect(home, invite, url)
         try:
@@ -73,7 +74,7 @@ async def join(home: Home, invite: Invite, *, url: str = "", within_s: float = 2
 async def _connect(home: Home, invite: Invite, url: str) -> Connection:
     """Connect as somebody who may only ask; the invitation says who the server is."""
     try:
-        with _on_disk(invite.credentials) as file:  # where the client of NATS wants them
+        with _on_disk(home, invite) as file:  # where the client of NATS wants them
             return await Connection.open(
                 url or invite.url,
                 name=invite.temp_id,
@@ -92,14 +93,13 @@ async def _connect(home: Home, invite: Invite, url: str) -> Connection:
 
 
 @contextlib.contextmanager
-def _on_disk(credentials: str) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix="pdsno-join-", suffix=".creds")  # mode 0600
+def _on_disk(home: Home, invite: Invite) -> Iterator[Path]:
+    file = home.keys / "pending" / f"{invite.temp_id}.creds"
+    write_private(file, invite.credentials)
     try:
-        with os.fdopen(handle, "w") as text:
-            text.write(credentials)
-        yield Path(name)
+        yield file
     finally:
-        Path(name).unlink()
+        file.unlink()
 
 
 async def _converse(
@@ -139,6 +139,19 @@ async def _once(connection: Connection, invite: Invite, asked: Pending) -> Welco
         server_user=asked.server_user,
     )
     subject = message.subject(JOIN, invite.region, invite.role, invite.temp_id)
+    try:
+        return await _talk(connection, invite, asked, ask, subject)
+    except RefusedError as error:
+        raise InviteError(
+            f"the server lets {invite.temp_id} not ask to join as {invite.role} of"
+            f" {invite.region}: the invitation ended, or is of another region than it says",
+            hint="have a new one made: pdsno controller invite",
+        ) from error
+
+
+async def _talk(
+    connection: Connection, invite: Invite, asked: Pending, ask: AskToJoin, subject: str
+) -> Welcome:
     reply = await request(connection, subject, message.write(ask))
     if isinstance(reply, Challenge):
         text = message.challenge_bytes(ask, reply.challenge_id, reply.nonce)
@@ -162,10 +175,15 @@ async def _once(connection: Connection, invite: Invite, asked: Pending) -> Welco
 async def request(
     connection: Connection, subject: str, raw: bytes
 ) -> Challenge | Refused | Welcome | Failed:
-    """Ask a validator once; an answer that is none is a failure to ask again after."""
+    """Ask a validator once; an answer that is none is a failure to ask again after.
+
+    RefusedError when the server does not let us ask this.
+    """
     try:
         answer = await connection.request(subject, raw, timeout_s=_ASK_S)
         return REPLY.validate_json(answer.data)
+    except RefusedError:
+        raise
     except LogUnreachableError as error:
         return Failed(detail=str(error))
     except ValidationError:

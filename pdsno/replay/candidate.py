@@ -82,10 +82,13 @@ async def compare(
                 recorded = one.recorded
                 if not since(recorded.scope, recorded.seq, recorded.recorded_at):
                     continue
-                if one.basis is None:
-                    yield _passed(one, "it names no basis")
+                basis = {s: seq for s, seq in (one.basis or {}).items() if seq}
+                away = sorted(set(basis) - set(scopes))
+                if away or not basis:
+                    what = f"it is based on {', '.join(away)}" if away else "it names no basis"
+                    yield _passed(one, f"{what}, which this log does not have" if away else what)
                     continue
-                found = _compared(await walkers.at(one.basis), one, candidate)
+                found = _compared(await walkers.at(basis), one, candidate)
                 if found is not None:
                     yield found
     finally:

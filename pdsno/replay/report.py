@@ -83,6 +83,7 @@ class Report:
 
     tallies: list[Tally] = field(default_factory=list)
     beyond: Counter[str] = field(default_factory=Counter)  # kinds of events nobody is asked about
+    unverifiable: int = 0  # events without which all of it is made
 
     @property
     def first(self) -> Difference | None:

@@ -1,8 +1,7 @@
 """Replay: today's deciders are asked about every decision of a log, each at its basis.
 
 1. What a controller decided at once (the same decider, source and basis, by cause) is decided again
-   on a NIB at that basis, and must say the same. A look reads its facts just after it notes its
-   basis: where it differs there, the NIB just before the decision itself is tried.
+   on a NIB at that basis, and must say the same (pdsno/replay/again.py).
 2. What is said now and is not recorded with it must be recorded with another cause: one of several
    events that lead to the same is enough.
 3. Where a decider answers events, silence is an answer too. An event that was not answered then
@@ -15,35 +14,18 @@ from array import array
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from pdsno.replay.decider import CannotReplayError, Moment, Replayable
-from pdsno.replay.report import Difference, Report, Said, Tally, unmatched
+from pdsno.errors import NotApplicableError
+from pdsno.replay.again import Again, Decisions, Known, Look
+from pdsno.replay.decider import Replayable
+from pdsno.replay.report import Difference, Report, Said, Tally
 from pdsno.replay.silence import Silence
 from pdsno.replay.walk import Verdicts, Walkers
 from pdsno.settings import Settings
-from streams.reader import Accepted
+from streams.reader import Accepted, Unverifiable
 
 Within = Callable[[str, int, datetime], bool]  # scope, sequence and time of an event
-
-
-@dataclass(slots=True)
-class _Look:
-    """What one controller decided at once."""
-
-    decider: Replayable
-    source: str
-    basis: dict[str, int] | None
-    said: list[Accepted] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Known:
-    """What a decider said anywhere, and to what."""
-
-    said: set[bytes] = field(default_factory=set)
-    answered: dict[str, dict[str, int] | None] = field(default_factory=dict)  # on which basis
 
 
 class Times:
@@ -61,6 +43,11 @@ class Times:
         """Tell the last sequence up to a time; 0: there was none."""
         place = bisect_right(self._times, at.timestamp())
         return self._seqs[place - 1] if place else 0
+
+    @property
+    def last(self) -> int:
+        """The last sequence; 0: there is none."""
+        return self._seqs[-1] if self._seqs else 0
 
     @property
     def last_at(self) -> datetime:
@@ -84,29 +71,39 @@ class Replay:
         settings: Settings,
         within: Within = everywhere,
     ) -> None:
-        self._verdicts = verdicts
+        self.verdicts = verdicts
         self._scopes = scopes
         self._deciders = deciders
         self._settings = settings
-        self._within = within
-        self._known: dict[str, _Known] = defaultdict(_Known)
+        self.within = within
+        self.known: dict[str, Known] = defaultdict(Known)
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._times: dict[str, Times] = defaultdict(Times)
         self._walkers, self._silent_walkers = Walkers(verdicts), Walkers(verdicts)
+        self.decisions = Decisions(self._walkers, scopes, settings)
 
     async def run(self, advance: Callable[[int], object] = everywhere) -> Report:
         """Replay all of it; `advance` is told how many more events were read."""
-        report = Report()
         try:
-            for scope in self._scopes:
-                await self._get_to_know(scope, report, advance)
+            report = await self.get_to_know(advance)
             for scope in self._scopes:
                 await self._scope(scope, advance)
         finally:
-            await self._walkers.close()
-            await self._silent_walkers.close()
+            await self.close()
         report.tallies = list(self._tallies.values())
         return report
+
+    async def get_to_know(self, advance: Callable[[int], object] = everywhere) -> Report:
+        """Learn what was said and answered anywhere in the log, and when it was where."""
+        report = Report()
+        for scope in self._scopes:
+            await self._get_to_know(scope, report, advance)
+        return report
+
+    async def close(self) -> None:
+        """Let go of every NIB."""
+        await self._walkers.close()
+        await self._silent_walkers.close()
 
     def claimant(self, one: Accepted) -> Replayable | None:
         """Find the decider whose decision an event is."""
@@ -116,30 +113,35 @@ class Replay:
     async def _get_to_know(
         self, scope: str, report: Report, advance: Callable[[int], object]
     ) -> None:
-        """Learn what was said and answered anywhere in the log, and when it was where."""
         times = self._times[scope]
-        async for batch in self._verdicts(scope):
+        async for batch in self.verdicts(scope):
+            if not times.last and batch[0].recorded.seq > 1:
+                raise NotApplicableError(
+                    f"this log of {scope} begins at {scope}:{batch[0].recorded.seq}",
+                    hint="a decision follows from all that was before it: take the log from 1 on",
+                )
             for one in batch:
                 times.note(one.recorded.seq, one.recorded.recorded_at)
                 if not isinstance(one, Accepted):
+                    report.unverifiable += isinstance(one, Unverifiable)
                     continue
                 decider = self.claimant(one)
                 if decider is None:
                     report.beyond[one.event.declared.name] += 1
                     continue
-                known = self._known[decider.name]
+                known = self.known[decider.name]
                 known.said.add(Said.of(one.event, scope).key)
                 if one.cause is not None:
                     known.answered[one.cause] = one.basis
             advance(len(batch))
 
     async def _scope(self, scope: str, advance: Callable[[int], object]) -> None:
-        looks: dict[tuple[str, str], _Look] = {}
+        looks: dict[tuple[str, str], Look] = {}
         silences = [one for decider in self._deciders for one in self._silence(decider, scope)]
-        async for batch in self._verdicts(scope):
+        async for batch in self.verdicts(scope):
             for one in batch:
                 recorded = one.recorded
-                if not isinstance(one, Accepted) or not self._within(
+                if not isinstance(one, Accepted) or not self.within(
                     scope, recorded.seq, recorded.recorded_at
                 ):
                     continue
@@ -156,7 +158,7 @@ class Replay:
     def _silence(self, decider: Replayable, scope: str) -> Iterable[Silence]:
         into = decider.into(scope)
         if decider.hears and into is not None:
-            known = self._known[decider.name]
+            known = self.known[decider.name]
             yield Silence(
                 decider,
                 scope,
@@ -172,7 +174,7 @@ class Replay:
         """Tell where the other scopes were at a time."""
         return {one: self._times[one].until(at) for one in self._scopes if one != scope}
 
-    async def _collect(self, looks: dict[tuple[str, str], _Look], one: Accepted) -> None:
+    async def _collect(self, looks: dict[tuple[str, str], Look], one: Accepted) -> None:
         """Gather what was decided at once; look at it when the same controller went on."""
         decider = self.claimant(one)
         if decider is None:
@@ -181,68 +183,41 @@ class Replay:
         before = looks.get(key)
         if before is not None and (before.basis != one.basis or one.basis is None):
             await self._again(looks.pop(key))
-        look = looks.setdefault(key, _Look(decider, one.source, one.basis))
+        look = looks.setdefault(key, Look(decider, one.source, one.basis))
         look.said.append(one)
 
     def _tally(self, decider: Replayable, scope: str) -> Tally:
         return self._tallies.setdefault((decider.name, scope), Tally(decider.name, scope))
 
-    async def _again(self, look: _Look) -> None:
-        scope = look.said[0].recorded.scope
-        tally = self._tally(look.decider, scope)
-        causes: dict[str | None, list[Accepted]] = defaultdict(list)
-        for one in look.said:
-            causes[one.cause].append(one)
-        beside = [Said.of(one.event, scope) for one in look.said]
-        for cause_id, decisions in causes.items():
+    async def _again(self, look: Look) -> None:
+        """Decide again what was decided at once; behind a difference no more."""
+        tally = self._tally(look.decider, look.scope)
+        for cause_id, decisions in look.by_cause().items():
             if tally.difference is not None:
                 return
-            await self._decide(look, cause_id, decisions, beside, tally)
+            found = await self.decisions.again(look, cause_id, decisions, self._of(look.decider))
+            match found.outcome:
+                case "same":
+                    tally.same += len(decisions)
+                case "later":
+                    tally.later += len(decisions)
+                case "cannot":
+                    tally.cannot[found.why] += len(decisions)
+                case "otherwise":
+                    tally.tell(_difference(found, look, decisions[0]))
 
-    async def _decide(
-        self,
-        look: _Look,
-        cause_id: str | None,
-        decisions: Sequence[Accepted],
-        beside: Sequence[Said],
-        tally: Tally,
-    ) -> None:
-        """Decide again about one cause."""
-        recorded = [Said.of(one.event, tally.scope) for one in decisions]
-        first = decisions[0].recorded
-        just_before = {**(look.basis or {}), tally.scope: first.seq - 1}
-        tries = [just_before] if look.basis is None else [look.basis, just_before]
-        today: list[Said] = []
-        for count, basis in enumerate(tries):
-            try:
-                found = await self._asked(look, basis, cause_id, decisions)
-            except CannotReplayError as error:
-                tally.cannot[str(error)] += len(decisions)
-                return
-            more = [o for o in unmatched(found, recorded) if not self._told(look, o, beside)]
-            if not more and not unmatched(recorded, found):
-                tally.same += len(decisions) if count == 0 else 0
-                tally.later += len(decisions) if count else 0
-                return
-            today = today or found
-        by = look.source
-        at = first.recorded_at
-        tally.tell(Difference(tally.decider, tally.scope, first.seq, at, by, recorded, today))
+    def _of(self, decider: Replayable) -> Known:
+        return self.known[decider.name]
 
-    def _told(self, look: _Look, one: Said, beside: Iterable[Said]) -> bool:
-        """Tell whether it is recorded all the same, with another cause."""
-        return one.key in self._known[look.decider.name].said or any(map(one.same, beside))
 
-    async def _asked(
-        self,
-        look: _Look,
-        basis: dict[str, int],
-        cause_id: str | None,
-        decisions: Sequence[Accepted],
-    ) -> list[Said]:
-        first = decisions[0]
-        store = await self._walkers.at(basis)
-        moment = Moment(store, first.recorded.scope, first.time, look.source, self._settings)
-        cause = moment.cause(cause_id) if cause_id else None
-        events = look.decider.again(moment, cause, decisions)
-        return [Said.of(one, moment.scope) for one in events]
+def _difference(found: Again, look: Look, first: Accepted) -> Difference:
+    recorded = first.recorded
+    return Difference(
+        look.decider.name,
+        look.scope,
+        recorded.seq,
+        recorded.recorded_at,
+        look.source,
+        found.recorded,
+        found.today,
+    )

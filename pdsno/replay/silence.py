@@ -108,7 +108,8 @@ class Silence:
         self._waiting = []
         if not asked:
             return
-        store = await self._walkers.at(basis)
+        there = {self._scope, *self._beside}
+        store = await self._walkers.at({s: seq for s, seq in basis.items() if s in there})
         moment = Moment(store, self._into, asked[-1].recorded_at, self._by, self._settings)
         answers = self._decider.answers(moment, asked)
         before, self._pending = self._pending, {}

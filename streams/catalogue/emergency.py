@@ -15,6 +15,27 @@ from streams.name import ControllerId, Token
 
 
 @event(
+    "emergency.requested",
+    version=1,
+    subject="emergency.{controller_id}.{change_id}",
+    emitters={"operator"},
+    authority=True,
+    owner="requested_by",
+)
+class EmergencyRequested(Event):
+    """Somebody at the edge wants a local controller to act now; it says whether it may."""
+
+    controller_id: ControllerId  # who is to act
+    change_id: Token
+    requested_by: ControllerId
+    person: str
+    kind: str  # one of the policy's emergency types
+    reason: str
+    targets: Annotated[list[Target], Field(min_length=1, max_length=2000)]
+    payloads: Annotated[list[JsonValue], Field(min_length=1)]
+
+
+@event(
     "emergency.declared",
     version=1,
     subject=SUBJECT,

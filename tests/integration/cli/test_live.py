@@ -12,6 +12,7 @@ import pytest
 from command import Ran, both, eventually, inside, pdsno, start
 
 CORE = "127.10.1.1"
+JSON = ("-o", "json")
 
 
 def test_discover_writes_data_on_stdout_and_the_rest_on_stderr(live):
@@ -213,6 +214,7 @@ def test_the_live_log_is_sound(live):
         "nib digest",
         "sql SELECT/**/scope,seq,data/**/FROM/**/event/**/ORDER/**/BY/**/ALL",
         "device list --at zone-a:20",
+        "diff --from zone-a:3 --to zone-a:20",
         "sweep list --at zone-a:20",
         "sweep show last --at zone-a:20",
         "controller list --all --at zone-a:1",
@@ -249,6 +251,39 @@ def test_what_was_believed_is_asked_by_event_and_by_time(live):
     assert len(rows.json()) == 14
     shown = inside(live, "device", "show", CORE, "-o", "json", "--at", f"zone-a:{seq}")
     assert (shown["name"], [one["type"] for one in shown["history"]]) == (None, ["device.sighted"])
+
+
+def test_a_difference_names_the_event_that_made_it(live):
+    first = inside(live, "sql", "SELECT max(seq) AS seq FROM event WHERE scope = 'zone-a'", *JSON)
+    begin = f"zone-a:{first[0]['seq']}"
+    assert pdsno(live, "device", "quarantine", "hq-fw-1", "--reason", "a look").code == 0
+    everything, of_another = both(
+        live,
+        ["diff", "--from", begin, "-o", "json"],
+        ["diff", "--from", begin, "-o", "json", "--device", "hq-core-1"],
+    )
+    assert pdsno(live, "device", "release", "hq-fw-1", "--reason", "seen").code == 0
+    (row,) = [one for one in everything.json() if one["table"] == "device"]
+    assert (row["field"], row["before"], row["after"]) == ("quarantined", False, True)
+    assert row["type"] == "device.quarantined"
+    event = inside(live, "log", "show", row["event"], *JSON)
+    assert event["body"]["data"]["reason"] == "a look"
+    assert [one for one in of_another.json() if one["table"] == "device"] == []
+
+
+def test_the_first_event_after_which_a_condition_fails_is_found(live, exported):
+    begin = ("log", "bisect", "--good", "zone-a:1")
+    found = inside(live, *begin, "(SELECT count(*) FROM device) < 5", *JSON)
+    words = ("sql", "SELECT count(*) AS devices FROM device", *JSON, "--at")
+    scope, _, seq = found["event"].partition(":")
+    assert (scope, found["type"]) == ("zone-a", "device.sighted")
+    assert inside(live, *words, found["event"]) == [{"devices": 5}]
+    assert inside(live, *words, f"{scope}:{int(seq) - 1}") == [{"devices": 4}]
+    same = (*begin, "SELECT count(*) < 5 FROM device", *JSON)
+    assert inside(live, *same, "--log", exported) | {"asked": 0} == found | {"asked": 0}
+    never, always = both(live, [*begin, "1 = 0"], [*begin, "1 = 1"])
+    never.refused(33, "does not hold at", "--good is where it does")
+    always.refused(33, "still holds at", "--bad is where it does not")
 
 
 def test_a_moment_that_is_not_in_the_log_is_refused_with_codes_of_their_own(live):

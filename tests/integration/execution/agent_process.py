@@ -9,6 +9,11 @@ import socket
 
 import pytest
 from gufo.snmp.aio import SnmpSession
+from pydantic import SecretStr
+
+from pdsno.execution.drivers.interface import Reach
+from pdsno.execution.drivers.snmp import SnmpDriver
+from pdsno.execution.drivers.snmp.driver import SnmpParameters
 
 COMMUNITY = "rw-community-of-the-test"
 LOCATION, CONTACT = "1.3.6.1.2.1.1.6.0", "1.3.6.1.2.1.1.4.0"
@@ -73,6 +78,17 @@ class Agent:
         ) as one:
             found = await one.get(oid)
         return found.decode() if isinstance(found, bytes) else found
+
+    async def write(self, value, oid=LOCATION):
+        """Change the agent past everybody, as somebody with the community does."""
+        parameters = SnmpParameters(port=self.port, community=SecretStr(COMMUNITY))
+        reach = Reach("by-hand", self.address, "snmp", "by hand", parameters)
+        payload = {"set": [{"oid": oid, "type": "text", "value": value}]}
+        driver = SnmpDriver()
+        async with driver.open(reach) as device:
+            plan = await device.plan(payload, await device.read([oid]))
+            await device.apply(plan, persist_id="by-hand", confirm_within_s=60)
+        await driver.close()
 
     def stop(self):
         """Let it neither read nor answer: to others it is gone."""

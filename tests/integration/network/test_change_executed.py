@@ -1,15 +1,18 @@
 """A change from its proposal to its end, on running processes and real agents."""
 
+import asyncio
+import json
 import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "execution"))
 
-from agent_process import COMMUNITY, agents
-from governed_network import governed, grant_of
-from running_network import SETTINGS, eventually, running
+from agent_process import COMMUNITY, LOCATION, agents
+from governed_network import governed
+from running_network import ROOT, SETTINGS, eventually, running
 
 from pdsno.ceremony import create
+from pdsno.governance.deciders.token import grant_of
 from pdsno.home import write_private
 from streams.catalogue.token import TokenPresented, TokenRefused
 from streams.event import fresh_id
@@ -102,5 +105,76 @@ async def test_a_controller_killed_in_the_middle_is_followed_and_the_change_ends
         wanted = "rack 9" if found == "EXECUTED" else "before"
         assert [await one.get() for one in fleet] == [wanted, wanted]
         assert await it.locks() == {}
+
+    await story(tmp_path, 2, tell)
+
+
+async def command(home, *words):
+    """Give a command as a person does; its exit code, what it wrote, what it said."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "--home", str(home.folder), *words),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await asyncio.wait_for(child.communicate(), 60)
+    return child.returncode, out.decode(), said.decode()
+
+
+async def test_people_see_what_a_device_ran_and_what_no_change_explains(tmp_path):
+    async def tell(network, it, fleet, devices):
+        home, name = network.home, devices[0]
+        code, out, said = await command(home, "device", "config", "check", name)
+        assert (code, "no whole config" in out) == (60, True), said
+        first = await it.propose(name, value="rack 9")
+        await it.reached(first.change_id, "EXECUTED")
+        code, out, said = await command(home, "device", "config", "show", name)
+        assert (code, "rack 9" in out) == (0, True), said
+        code, out, said = await command(home, "device", "config", "check", name)
+        assert (code, first.change_id in out) == (0, True), said
+        second = await it.propose(name, value="rack 10")
+        await it.reached(second.change_id, "EXECUTED")
+        code, out, said = await command(home, "device", "config", "diff", name)
+        assert (code, "-" in out, "rack 10" in out) == (0, True, True), said
+        await fleet[0].write("by hand")
+        code, out, said = await command(home, "device", "config", "check", name)
+        assert (code, out.startswith("drifted")) == (91, True), said
+        code, out, said = await command(home, "device", "config", "drift", "-o", "json")
+        assert code == 0, said
+        (row,) = json.loads(out)
+        assert (row["device_id"], row["change_id"], row["times"]) == (name, second.change_id, 1)
+        code, out, said = await command(home, "device", "config", "history", name, "-o", "json")
+        phases = [one["phase"] for one in json.loads(out)]
+        assert phases == ["drifted", "after", "before", "as_left", "after", "before"], said
+        code, out, said = await command(home, "device", "clear", name, "--reason", "looked at it")
+        assert (code, "not degraded" in said) == (11, True)
+
+    await story(tmp_path, 1, tell)
+
+
+async def test_an_emergency_is_acted_on_reviewed_by_both_tiers_and_kept(tmp_path):
+    async def tell(network, it, fleet, devices):
+        home = network.home
+        mark = {"name": "mark", "drivers": ["snmp"], "paths": [LOCATION], "roles": ["edge"]}
+        await it.policy(
+            label=[{"name": "edge", "ids": devices, "role": "edge"}],
+            emergency={"per_hour": 1, "review_s": 600, "type": [mark]},
+        )
+        words = ("--set", "location=sealed off", "--undo", "location=before", "--reason", "a flood")
+        code, out, said = await command(
+            home, "change", "emergency", "mark", "--device", devices[0], *words
+        )
+        assert code == 0, said
+        await it.reached(out.strip(), "EXECUTED")
+        assert await fleet[0].get() == "sealed off"
+        told = [name for name, _ in await it.story(out.strip())]
+        assert told.count("emergency.reviewed") == 2
+        assert told.index("emergency.declared") < told.index("execution.applying")
+        code, out, said = await command(
+            home, "change", "emergency", "mark", "--device", devices[1], *words
+        )
+        assert (code, "HIGH" in said) == (93, True), said
+        assert await fleet[1].get() == "before"
+        assert (await it.change(out.strip()))["classified"] is not None
 
     await story(tmp_path, 2, tell)

@@ -294,6 +294,16 @@ def _config(rows: Rows, one: Accepted) -> None:
         rows.setdefault(key, fields | {"recorded_at": _at(one), "seq": one.recorded.seq})
 
 
+def _reading(rows: Rows, one: Accepted) -> None:
+    data, name = one.data, one.event.declared.name
+    if name not in {"execution.config_read", "config.checked"} or not data.get("running_hash"):
+        return
+    key = (one.recorded.scope, data["device_id"], one.recorded.seq)
+    fields = {n: data.get(n) for n in ("running_hash", "change_id", "driver", "controller_id")}
+    phase = data.get("phase") or data["outcome"]
+    rows[key] = fields | {"phase": phase, "parts": data.get("parts"), "read_at": _at(one)}
+
+
 EVOLVE: dict[str, Callable[[Rows, Accepted], None]] = {
     "approval": _approval,
     "change": _change,
@@ -303,6 +313,7 @@ EVOLVE: dict[str, Callable[[Rows, Accepted], None]] = {
     "execution": _execution,
     "lock": _lock,
     "policy": _policy,
+    "reading": _reading,
     "review": _review,
     "step": _step,
     "token": _token,
