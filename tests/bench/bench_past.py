@@ -77,9 +77,8 @@ def measure(path: Path, head: int) -> None:
     devices = at(head // 2)
     first = (time.perf_counter() - began) * 1e3
     print(f"{'first question after a start':34} {first:8.0f} ms  (under 1000)")
-    print(
-        f"{f'list of now, {devices:,} devices':34} {median(lambda: query.run(store, WHOLE)):8.1f} ms"
-    )
+    now = median(lambda: query.run(store, WHOLE))
+    print(f"{f'list of now, {devices:,} devices':34} {now:8.1f} ms")
 
     def anywhere() -> int:
         return CHOICE.randrange(head // 10, head)
