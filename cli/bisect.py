@@ -1,152 +1,144 @@
-"""pdsno log bisect: the first event after which a condition fails."""
+"""pdsno log bisect: the first event after which something does not hold any more."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from cli import option, render
+from cli import option, render, verdict
 from cli.context import Context, given
 from cli.render import Column, Format
 from pdsno.errors import BisectError
 from projections.nib import Nib
 
-_STATEMENTS = ("select", "with", "from")
-_COUNT = "SELECT count(*) FROM event WHERE {between}"
-_EVENT = """
-SELECT scope, seq, recorded_at, type, source AS by, subject, data FROM event WHERE {between}
-ORDER BY event.recorded_at, scope, seq LIMIT 1 OFFSET ?
-"""
-_UNTIL = """
-SELECT scope, max(seq) AS seq FROM event
-WHERE (event.recorded_at, scope, seq) <= (CAST(? AS TIMESTAMP), ?, CAST(? AS UBIGINT))
-GROUP BY scope
-"""
 _FACTS = (
     Column("event"),
-    Column("type"),
-    Column("by"),
     Column("recorded_at", "recorded", "instant"),
+    Column("type"),
+    Column("source"),
     Column("subject"),
-    Column("moments", "moments looked at", "number"),
-    Column("data"),
+    Column("what"),
+    Column("held_at", "held at"),
+    Column("fails_at", "fails at"),
+    Column("asked", "times asked", "number"),
 )
-Positions = dict[str, int]
+_EVENTS = """
+SELECT e.scope, e.seq FROM event e
+JOIN (SELECT unnest(?) AS scope, unnest(?) AS low, unnest(?) AS high) b USING (scope)
+WHERE e.seq > b.low AND e.seq <= b.high
+ORDER BY e.recorded_at, e.scope != 'global', e.scope, e.seq
+"""
+_FOUND = """
+SELECT scope || ':' || seq AS event, recorded_at, type, source, subject, data FROM event
+WHERE scope = ? AND seq = ?
+"""
+_WHAT_MAX = 200  # characters of it
+Positions = Mapping[str, int]
 
 
 def bisect(
     context: typer.Context,
-    condition: Annotated[
-        str, typer.Argument(help="SQL: an expression, or a SELECT whose first value counts.")
-    ],
-    good: Annotated[str, typer.Option("--good", help="When it held: a time or SCOPE:SEQ.")],
+    condition: Annotated[str, typer.Argument(help="SQL that is true or false, or a SELECT of it.")],
+    good: Annotated[str, typer.Option(help="It holds there: a time, or SCOPE:SEQ.")],
     bad: Annotated[
-        str | None,
-        typer.Option("--bad", help="When it does not; else now.", show_default=False),
+        str | None, typer.Option(help="It does not hold there; else now.", show_default=False)
     ] = None,
     form: option.Form = Format.TABLE,
     log: option.LogFile = None,
 ) -> None:
-    """Find the first event after which a condition no longer holds.
+    """Find the first event after which a condition on the NIB does not hold any more.
 
-    Example: pdsno log bisect --good zone-a:1 "(SELECT count(*) FROM lock WHERE held_by = 'x') = 0"
+    When it fails, holds and fails again in between, one of the events where it begins to fail.
+    Example: pdsno log bisect --good zone-a:100 "(SELECT count(*) FROM anomaly) = 0"
     """
     option.object_only(form)
-    found = asyncio.run(_bisect(given(context), statement(condition), (good, bad), log))
-    option.show(found, form, render.facts(found, _FACTS, option.page()))
-
-
-def statement(condition: str) -> str:
-    """Make a statement of an expression; one that is a statement stays as it is."""
-    begins = condition.lstrip("( \n\t").lower().startswith(_STATEMENTS)
-    whole = begins and not condition.lstrip().startswith("(")
-    return condition if whole else f"SELECT ({condition})"
+    found = asyncio.run(_bisect(given(context), condition, good, bad, log))
+    shown = found | {"what": verdict.summary(found["data"])[:_WHAT_MAX]}
+    option.show(found, form, render.facts(shown, _FACTS, option.page()))
 
 
 async def _bisect(
-    found: Context, sql: str, moments: tuple[str, str | None], file: Path | None
+    found: Context, condition: str, good: str, bad: str | None, log: Path | None
 ) -> dict[str, Any]:
-    async with found.nib(file) as nib:
-        first = await nib.moment(moments[0])
-        last = await nib.moment(moments[1] or "now")
-
-        async def holds(at: str) -> bool:
-            rows = (await nib.query(sql, at=at)).rows
-            return bool(rows and rows[0][0])
-
-        if not await holds(first["text"]):
+    async with found.nib(log) as nib:
+        question = _Question(nib, condition)
+        first, last = await _positions(nib, good), await _last(nib, bad)
+        if not await question.holds(first):
+            raise BisectError(f"it does not hold at {good}", hint="--good is where it does")
+        if await question.holds(last):
             raise BisectError(
-                f"the condition does not hold at {first['text']}",
-                hint="--good names a moment at which it holds",
+                f"it still holds at {bad or 'the end'}", hint="--bad is where it does not"
             )
-        if await holds(last["text"]):
+        events = await _between(nib, first, last)
+        held, fails = 0, len(events)  # after so many of them
+        while fails - held > 1:
+            middle = (held + fails) // 2
+            if await question.holds(_after(first, events[:middle])):
+                held = middle
+            else:
+                fails = middle
+        if not events:
+            raise BisectError("there is no event between the two", hint="is --good before --bad?")
+        scope, seq = events[fails - 1]
+        (row,) = (await nib.query(_FOUND, [scope, seq])).dicts()
+        return row | {
+            "data": orjson.loads(row["data"]),
+            "held_at": _text(_after(first, events[:held])),
+            "fails_at": _text(_after(first, events[:fails])),
+            "asked": question.asked,
+        }
+
+
+class _Question:
+    """A condition, asked of moments."""
+
+    def __init__(self, nib: Nib, condition: str) -> None:
+        self._nib = nib
+        is_query = condition.lstrip().lower().startswith(("select", "with", "from"))
+        self._sql = condition if is_query else f"SELECT ({condition})"
+        self.asked = 0
+
+    async def holds(self, at: Positions) -> bool:
+        """Ask; BisectError when the answer is neither true nor false."""
+        self.asked += 1
+        rows = (await self._nib.query(self._sql, at=_text(at))).rows
+        if len(rows) != 1 or len(rows[0]) != 1 or not isinstance(rows[0][0], bool):
+            shown = render.flat([list(row) for row in rows[:3]])
             raise BisectError(
-                f"the condition still holds at {last['text']}",
-                hint="--bad names a moment at which it does not",
+                f"at {_text(at)} it is neither true nor false: {shown or 'nothing'}",
+                hint="a condition is like (SELECT count(*) FROM device) > 10",
             )
-        story = _Story(nib, first["positions"], last["positions"])
-        place, looked = await first_failing(
-            await story.count(), lambda number: _held(story, holds, number)
-        )
-        event = await story.event(place)
-    return {
-        "event": f"{event['scope']}:{event['seq']}",
-        **{name: event[name] for name in ("type", "by", "recorded_at", "subject")},
-        "moments": looked + 2,
-        "data": orjson.loads(event["data"]),
-    }
+        return rows[0][0]
 
 
-async def _held(story: "_Story", holds: Callable[[str], Awaitable[bool]], number: int) -> bool:
-    return await holds(await story.moment(number))
+async def _last(nib: Nib, bad: str | None) -> Positions:
+    if bad is not None:
+        return await _positions(nib, bad)
+    return {one["scope"]: one["seq"] for one in await nib.status() if one["seq"]}
 
 
-async def first_failing(count: int, holds: Callable[[int], Awaitable[bool]]) -> tuple[int, int]:
-    """Find the first of `count` events after which it fails, and how many had to be asked.
-
-    After none of them it holds, after all of them it does not; after each found one it does not,
-    and after the one before it does.
-    """
-    assert count > 0, "something changed between the two moments"
-    good, bad, looked = -1, count - 1, 0
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        looked += 1
-        if await holds(middle):
-            good = middle
-        else:
-            bad = middle
-    return bad, looked
+async def _positions(nib: Nib, at: str) -> Positions:
+    found: Positions = (await nib.moment(at))["positions"]
+    return found
 
 
-class _Story:
-    """The events between two moments, in the order in which they were recorded."""
+async def _between(nib: Nib, first: Positions, last: Positions) -> Sequence[tuple[str, int]]:
+    """List the events between two moments in the order in which they were recorded."""
+    scopes = sorted(last)
+    ends = [[first.get(one, 0) for one in scopes], [last[one] for one in scopes]]
+    rows = (await nib.query(_EVENTS, [scopes, *ends])).rows
+    return [(scope, seq) for scope, seq in rows]
 
-    def __init__(self, nib: Nib, first: Positions, last: Positions) -> None:
-        self._nib, self._first, self._last = nib, first, last
-        parts = [
-            f"(scope = '{scope}' AND seq > {first.get(scope, 0)} AND seq <= {seq})"
-            for scope, seq in last.items()
-        ]
-        self._between = " OR ".join(parts)
 
-    async def count(self) -> int:
-        """Tell how many there are."""
-        found = await self._nib.query(_COUNT.format(between=self._between))
-        return int(found.rows[0][0])
+def _after(first: Positions, events: Sequence[tuple[str, int]]) -> Positions:
+    found = dict(first)
+    for scope, seq in events:
+        found[scope] = max(seq, found.get(scope, 0))
+    return found
 
-    async def event(self, number: int) -> dict[str, Any]:
-        """Read one of them."""
-        found = await self._nib.query(_EVENT.format(between=self._between), [number])
-        return found.dicts()[0]
 
-    async def moment(self, number: int) -> str:
-        """Write the moment right after one of them."""
-        one = await self.event(number)
-        rows = await self._nib.query(_UNTIL, [one["recorded_at"], one["scope"], one["seq"]])
-        until = {scope: min(seq, self._last.get(scope, 0)) for scope, seq in rows.rows}
-        there = {**self._first, **{s: max(q, self._first.get(s, 0)) for s, q in until.items()}}
-        return ",".join(f"{scope}:{seq}" for scope, seq in sorted(there.items()) if seq)
+def _text(at: Positions) -> str:
+    return ",".join(f"{scope}:{seq}" for scope, seq in sorted(at.items()))

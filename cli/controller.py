@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import membership, option, render
+from cli import door, option, render, tenure
 from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.render import Column, Format
@@ -17,13 +17,13 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 for _verb in (
-    membership.invite,
-    membership.join,
-    membership.renew,
-    membership.rotate,
-    membership.revoke,
-    membership.block,
-    membership.unblock,
+    door.invite,
+    door.join,
+    tenure.renew,
+    tenure.rotate,
+    tenure.revoke,
+    tenure.block,
+    tenure.unblock,
 ):
     app.command()(_verb)
 # The root is pinned and not admitted, so it is known by what it wrote alone.

@@ -32,9 +32,9 @@ app = typer.Typer(
 )
 app.command()(tail)
 app.command()(check)
-app.command()(bisect)
 app.command()(replay)
 app.command(name="slice")(slice_)
+app.command()(bisect)
 
 
 @app.command()

@@ -280,10 +280,10 @@ def test_the_first_event_after_which_a_condition_fails_is_found(live, exported):
     assert inside(live, *words, found["event"]) == [{"devices": 5}]
     assert inside(live, *words, f"{scope}:{int(seq) - 1}") == [{"devices": 4}]
     same = (*begin, "SELECT count(*) < 5 FROM device", *JSON)
-    assert inside(live, *same, "--log", exported) | {"moments": 0} == found | {"moments": 0}
+    assert inside(live, *same, "--log", exported) | {"asked": 0} == found | {"asked": 0}
     never, always = both(live, [*begin, "1 = 0"], [*begin, "1 = 1"])
-    never.refused(47, "does not hold at", "--good names a moment")
-    always.refused(47, "still holds at", "--bad names a moment")
+    never.refused(33, "does not hold at", "--good is where it does")
+    always.refused(33, "still holds at", "--bad is where it does not")
 
 
 def test_a_moment_that_is_not_in_the_log_is_refused_with_codes_of_their_own(live):
