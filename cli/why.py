@@ -87,6 +87,7 @@ _COLUMNS = (
     Column("change_id", "change", rank=1),
     Column("what", rank=3),
 )
+_WHAT_MAX = 60  # characters of it, for people
 Row = dict[str, Any]
 
 
@@ -119,6 +120,8 @@ def device(
         known = ", ".join([*SIGHTED, "status"])
         raise typer.BadParameter(f"no field {field}; there are {known}")
     rows = asyncio.run(_because(given(context), which, field, region, (log, at)))
+    if form is Format.TABLE:
+        rows = [row | {"what": row["what"][:_WHAT_MAX]} for row in rows]
     Listing(form, columns).write(rows, _COLUMNS)
 
 
