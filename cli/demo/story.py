@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.demo import discovery, evidence, inventory, network, rebuild
+from cli.demo import again, discovery, evidence, inventory, network, rebuild
 from cli.demo.stage import Stage
 from pdsno import ceremony
 
-ACTS = (discovery, rebuild, evidence)
+ACTS = (discovery, rebuild, evidence, again)
 SETTINGS = f"""
 nats_port = 0
 regions = ["zone-a", "zone-b"]
