@@ -18,7 +18,9 @@ from governed_region import follow_and_execute  # noqa: E402  # the path comes f
 from pdsno.controllers import journal  # noqa: E402
 from pdsno.controllers.runtime import configure_logging  # noqa: E402
 from pdsno.controllers.seat import take_seat  # noqa: E402
+from pdsno.execution.drivers.netconf import driver as netconf  # noqa: E402
 from pdsno.execution.drivers.snmp import driver as snmp  # noqa: E402
+from pdsno.execution.drivers.ssh import driver as ssh  # noqa: E402
 from pdsno.home import Home  # noqa: E402
 from streams.connection import Connection  # noqa: E402
 
@@ -45,8 +47,9 @@ def arm(moment):
         return evolve(state, event, seq)
 
     journal.evolve = told
-    for name in ("apply", "revert", "read"):
-        setattr(snmp.Agent, name, _mortal(getattr(snmp.Agent, name), name, moment))
+    for device in (snmp.Agent, netconf.NetconfDevice, ssh.CommandLine):
+        for name in ("apply", "confirm", "revert", "read"):
+            setattr(device, name, _mortal(getattr(device, name), name, moment))
 
 
 def _mortal(method, name, moment):

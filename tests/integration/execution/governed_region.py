@@ -14,11 +14,12 @@ from agent_process import COMMUNITY, LOCATION, agents
 
 from pdsno.ceremony import create
 from pdsno.controllers.executor import FOLLOWED, OWN, Executor
+from pdsno.controllers.outlining import outlines
 from pdsno.controllers.seat import take_seat
 from pdsno.governance.deciders import change, outcome
 from pdsno.governance.digest import config_hash
 from pdsno.governance.effective import Effective
-from pdsno.governance.facts import Facts, Outlined, Subject, World
+from pdsno.governance.facts import Facts, Subject, World
 from pdsno.governance.policy import Policy
 from pdsno.home import write_private
 from streams.catalogue.change import ChangeProposed, Target
@@ -42,7 +43,18 @@ GC, RC, LC, LC2 = "global.global.1", "regional.zone-a.1", "local.zone-a.1", "loc
 ADA = "operator.zone-a.1"
 POLICY = Effective(
     Policy.model_validate(
-        {"rule": [{"name": "text", "drivers": ["snmp"], "paths": ["1.3.6.1"], "tier": "LOW"}]}
+        {
+            "rule": [
+                {"name": "snmp", "drivers": ["snmp"], "paths": ["1.3.6.1"], "tier": "LOW"},
+                {"name": "netconf", "drivers": ["netconf"], "paths": ["/system"], "tier": "LOW"},
+                {
+                    "name": "ssh",
+                    "drivers": ["ssh"],
+                    "paths": ["interface * / **", "ip **"],
+                    "tier": "LOW",
+                },
+            ]
+        }
     ),
     1,
     None,
@@ -61,7 +73,8 @@ id = "local.zone-a.2"
 
 [execution]
 undo_for_s = 1.5
-
+"""
+ACCESS = """
 [[access]]
 name = "agents"
 driver = "snmp"
@@ -127,13 +140,13 @@ class Region:
         }
         await self.say(given["controller_id"] if not more else LC, DeviceSighted(**given | more))
 
-    def proposal(self, *devices, payload=None, rollback=None, **more):
+    def proposal(self, *devices, payload=None, rollback=None, driver="snmp", **more):
         payloads = [payload or setting("rack 7")] + ([rollback] if rollback else [])
         targets = [
             Target(
                 device_id=one,
                 region=SCOPE,
-                driver="snmp",
+                driver=driver,
                 payload=0,
                 rollback=1 if rollback else None,
             )
@@ -157,11 +170,8 @@ class Region:
         devices = {
             name: Subject(name, SCOPE, owner.get(name, LC), neighbors=()) for name in self.names
         }
-        outlines = {
-            ("snmp", place): Outlined(tuple(one["oid"] for one in payload["set"]))
-            for place, payload in enumerate(asked.payloads)
-        }
-        return Facts(RC, POLICY, World(devices=devices, outlines=outlines, **more))
+        found = outlines(asked.targets, asked.payloads)
+        return Facts(RC, POLICY, World(devices=devices, outlines=found, **more))
 
     async def approved(self, asked, *, by=RC, proposed=True, **altered):
         """Have a change proposed and approved, as the deciders say; give its tokens.
@@ -307,9 +317,18 @@ async def child(region, moment="never", nth=1, controller_id=LC):
 
 @contextlib.asynccontextmanager
 async def region(folder, count=1, more=""):
-    """Make a region with so many devices, seen by its local controller."""
-    async with agents(folder, count) as fleet, EmbeddedServer(folder / "nats") as server:
-        home = create(folder / "home", settings=SETTINGS.format(port=fleet[0].port) + more)
+    """Make a region with so many agents, seen by its local controller."""
+    async with agents(folder, count) as fleet:
+        settings = SETTINGS + ACCESS.format(port=fleet[0].port) + more
+        async with region_of(folder, fleet, settings) as zone:
+            yield zone
+
+
+@contextlib.asynccontextmanager
+async def region_of(folder, fleet, settings):
+    """Make a region of these devices; each has an address."""
+    async with EmbeddedServer(folder / "nats") as server:
+        home = create(folder / "home", settings=settings)
         write_private(home.folder / "secrets" / "snmp-rw", COMMUNITY)
         above = region_file(home.root(), SCOPE)
         write_key(home.keys / f"region.{SCOPE}.key", above)
