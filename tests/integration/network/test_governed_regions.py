@@ -263,6 +263,40 @@ async def test_whenever_the_region_is_killed_one_effect_comes_of_it(it, step):
     assert {name: counts[name] for name in once} == dict.fromkeys(once, 1)
 
 
+@pytest.mark.parametrize("step", ["change.reserved", "change.approved", "change.confirmed"])
+async def test_whenever_the_global_controller_is_killed_all_regions_get_there_once(it, step):
+    """Killed as soon as a step is said in one region, whether or not in the other as well."""
+    device, far = it.names.pop(), it.far.pop()
+    change = await proposed(it, (device, "zone-a"), (far, "zone-b"), value=step)
+    name, both = change.change_id, ((LC, "zone-a"), (LCB, "zone-b"))
+    killed = asyncio.create_task(_kill_at(it, name, step))
+    await it.approve(name, by=BOB, scope="global")
+    for executor, scope in both:
+        await it.reached(name, "APPROVED", scope=scope, within_s=60)
+        await it.spend(name, executor, scope)
+        await it.report(name, "held", executor, scope)
+    for executor, scope in both:
+        await it.last(ChangeConfirmed, scope, change_id=name, within_s=60)
+        await it.report(name, "executed", executor, scope)
+        await it.reached(name, "EXECUTED", scope=scope)
+    await killed
+    await it.reached(name, "EXECUTED", scope="global", within_s=60)
+    once = ("change.reserved", "lock.taken", "change.approved", "token.issued", "change.confirmed")
+    for _, scope in both:
+        await it.last(LockReleased, scope, change_id=name)
+        counts = await it.counts(name, scope)
+        assert {one: counts[one] for one in once} == dict.fromkeys(once, 1)
+
+
+async def _kill_at(it, name, step):
+    async def said():
+        return any([step in await it.counts(name, scope) for scope in ("zone-a", "zone-b")])
+
+    await it.eventually(said, 60)
+    await it.network.supervisor.kill(GC)
+    await it.network.supervisor.resume(GC)
+
+
 async def test_two_copies_of_both_tiers_have_one_effect(it):
     number = await it.policy(await it.version(), lifetime={})
     async with copied(it.network, RC, GC):
