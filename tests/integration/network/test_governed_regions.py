@@ -9,7 +9,14 @@ from governed_network import LOCATION, ROUTE, silent_locals
 from running_network import copied, rebuilt_is_equal
 
 from pdsno.governance.digest import config_hash
-from streams.catalogue.change import ChangeClassified, ChangeDenied, ChangeReserved
+from streams.catalogue.anomaly import AnomalyFlagged
+from streams.catalogue.change import (
+    BlastRadius,
+    ChangeApproved,
+    ChangeClassified,
+    ChangeDenied,
+    ChangeReserved,
+)
 from streams.catalogue.emergency import EmergencyDeclared, EmergencyReviewed
 from streams.catalogue.lock import LockReleased
 from streams.catalogue.outcome import ChangeConfirmed, ChangeRecalled
@@ -295,6 +302,33 @@ async def _kill_at(it, name, step):
     await it.eventually(said, 60)
     await it.network.supervisor.kill(GC)
     await it.network.supervisor.resume(GC)
+
+
+async def test_a_region_that_approves_what_is_not_its_own_to_approve_is_flagged(it, device):
+    """A thief of a region's key calls LOW what is HIGH: it stands, and somebody is told."""
+    await it.network.supervisor.kill(RC)
+    try:
+        change = await it.propose(device, path=ROUTE, policy_version=await it.version())
+        about = {"change_id": change.change_id, "author": change.author, "decided_by": RC}
+        radius = BlastRadius(
+            devices=[device], neighbors=[], neighbors_known=False, roles={}, regions=["zone-a"],
+            critical=[],
+        )  # fmt: skip
+        under = {"policy_version": change.policy_version, "addition_version": 0}
+        under |= {"tier": "LOW", "config_hash": change.config_hash, "blast_hash": "0" * 64}
+        soon = utc_now() + timedelta(seconds=60)
+        classified = ChangeClassified(
+            **about, **under, why=[], understated=False, blast_radius=radius, approvals={},
+            decide_by=soon,
+        )  # fmt: skip
+        approved = ChangeApproved(
+            **about, **under, approvers=[], shares=[], spend_by=soon, finish_by=soon
+        )
+        await it.say(RC, "zone-a", classified, approved)
+        _, flag = await it.last(AnomalyFlagged, "global", about=change.change_id)
+        assert (flag.kind, flag.detail["found"]) == ("TIER_UNDERSTATED", "HIGH")
+    finally:
+        await it.network.supervisor.resume(RC)
 
 
 async def test_two_copies_of_both_tiers_have_one_effect(it):
