@@ -127,7 +127,8 @@ class Inspector:
             expected_hash=expected.running_hash if expected else None,
             change_id=expected.change_id if expected else None,
         )
-        return [*self._toolbox.sealed(name, running), *found, checked]
+        kept = await asyncio.to_thread(self._toolbox.sealed, name, running)
+        return [*kept, *found, checked]
 
     def _failed(
         self, request: ConfigRequested, driver: str, part: Sequence[str], why: str
