@@ -145,11 +145,8 @@ async def main():
         agent = Agent("127.78.0.1", port, folder / "agent", listen="0.0.0.0")
         await agent.start()
         try:
-            async with region_of(
-                folder,
-                [],
-                settings,
-            ) as zone:
+            settings = SETTINGS + ACCESS.format(port=port).replace("= 1.0", "= 20")
+            async with region_of(folder, [], settings) as zone:
                 zone.fleet = devices()
                 zone.names = [f"d{n}" for n in range(DEVICES)]
                 await sight_all(zone)
