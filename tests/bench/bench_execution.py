@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[1] / "integration" / "execution"))
 
 import governed_region
 from agent_process import Agent, free_port
-from governed_region import LC, RC, SCOPE, child, region_of, setting
+from governed_region import ACCESS, LC, RC, SCOPE, SETTINGS, child, region_of, setting
 
 from pdsno.governance.deciders import change
 from pdsno.governance.effective import Effective
