@@ -41,11 +41,13 @@ def list_(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List findings, the latest first.
 
     Example: pdsno anomaly list --kind mac-in-two-regions
     """
-    rows = given(context).rows(log, _LIST, [region, region, kind, kind, limit or _ALL], at)
+    wanted = [region, region, kind, kind, limit or _ALL]
+    rows = given(context).rows(log, _LIST, wanted, option.moment(at, observed_at))
     Listing(form, columns, sort).write(option.parsed(rows, "detail"), _COLUMNS, "no anomalies")

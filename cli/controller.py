@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import membership, option, render
+from cli import door, option, render, tenure
 from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.render import Column, Format
@@ -17,13 +17,13 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 for _verb in (
-    membership.invite,
-    membership.join,
-    membership.renew,
-    membership.rotate,
-    membership.revoke,
-    membership.block,
-    membership.unblock,
+    door.invite,
+    door.join,
+    tenure.renew,
+    tenure.rotate,
+    tenure.revoke,
+    tenure.block,
+    tenure.unblock,
 ):
     app.command()(_verb)
 # The root is pinned and not admitted, so it is known by what it wrote alone.
@@ -84,15 +84,15 @@ def list_(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List controllers: who is admitted, who is silent, who reported last and when.
 
     Example: pdsno controller list --region zone-a
     """
-    rows = given(context).rows(
-        log, _LIST, [region, region, everybody or role == "operator", role, role], at
-    )
+    wanted = [region, region, everybody or role == "operator", role, role]
+    rows = given(context).rows(log, _LIST, wanted, option.moment(at, observed_at))
     Listing(form, columns, sort).write(rows, _COLUMNS, "no controllers")
 
 
@@ -146,6 +146,7 @@ def show(
     which: Annotated[str, typer.Argument(help="A controller, like local.zone-a.1.")],
     form: option.Form = Format.TABLE,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Show one controller: its certificate, its keys, how it got in, and what was said of it.
@@ -153,7 +154,7 @@ def show(
     Example: pdsno controller show local.zone-a.1
     """
     option.object_only(form)
-    row = asyncio.run(_shown(given(context), which, (log, at)))
+    row = asyncio.run(_shown(given(context), which, (log, option.moment(at, observed_at))))
     page = option.page()
     text = render.facts(row, _FACTS, page)
     if row["history"]:

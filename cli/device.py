@@ -75,6 +75,7 @@ def list_(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List devices, by region and address.
@@ -96,7 +97,8 @@ def list_(
     sql = LIST + ("WHERE " + " AND ".join(where) if where else "") + ORDER
     if limit is not None and sort is None:
         sql += f"LIMIT {limit:d}"
-    rows = given(context).rows(log, sql, [v for vs in where.values() for v in vs], at)
+    wanted = [v for vs in where.values() for v in vs]
+    rows = given(context).rows(log, sql, wanted, option.moment(at, observed_at))
     if sort is not None:
         rows = [dict(row) for row in render.ordered(rows, sort)][:limit]
     Listing(form, columns, sort).write(rows, COLUMNS, "no such devices" if where else "no devices")
@@ -110,6 +112,7 @@ def show(
     history: Annotated[int, typer.Option(min=0, help="At most so many events.")] = 20,
     form: option.Form = Format.TABLE,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Show one device: facts, addresses, interfaces, who sees it, and its history.
@@ -118,7 +121,8 @@ def show(
     """
     found = given(context)
     option.object_only(form)
-    device = asyncio.run(_device(found, which, region, history, (log, at)))
+    source = (log, option.moment(at, observed_at))
+    device = asyncio.run(_device(found, which, region, history, source))
     option.show(device, form, _shown(device))
 
 

@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from cli import option, render, verdict
+from cli.bisect import bisect
 from cli.check import check
 from cli.context import Context, chosen, given
 from cli.option import Listing
@@ -33,6 +34,7 @@ app.command()(tail)
 app.command()(check)
 app.command()(replay)
 app.command(name="slice")(slice_)
+app.command()(bisect)
 
 
 @app.command()

@@ -1,10 +1,12 @@
 """The `pdsno` command: every noun has a file, every error a line, a hint and an exit code."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
 
 try:  # loading takes half a second, and Ctrl-C may come within it
+    import structlog
     import typer
 
     from cli import (
@@ -59,6 +61,12 @@ def _common(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
 ) -> None:
     """Run networks from one signed log: sweep, see, and read any of it back."""
+    structlog.configure(  # stdout carries data only; `run` and `up` say more (runtime.py)
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.DEBUG if verbose else logging.ERROR
+        ),
+    )
     context.obj = Context(home_folder(home), verbose=verbose)
 
 

@@ -44,7 +44,22 @@ At = Annotated[
         "--at", help="As of this time (RFC 3339) or event (SCOPE:SEQ).", show_default=False
     ),
 ]
+ObservedAt = Annotated[
+    str | None,
+    typer.Option(
+        "--observed-at",
+        help="What was true at this time (RFC 3339), as it is known now, or as of --at.",
+        show_default=False,
+    ),
+]
 Region = Annotated[str | None, typer.Option("--region", help="Of this region.", show_default=False)]
+
+
+def moment(at: str | None, observed_at: str | None) -> str | None:
+    """Write both clocks as one moment (projections/moment.py); None is now."""
+    if observed_at is None:
+        return at
+    return f"observed {observed_at}" + (f" as of {at}" if at else "")
 
 
 def page() -> Page:

@@ -49,6 +49,7 @@ def list_(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List every version of the policy: the network's first, then what regions add.
@@ -57,7 +58,7 @@ def list_(
     """
 
     async def ask(found: Context) -> list[dict[str, Any]]:
-        async with found.nib(log, at) as nib:
+        async with found.nib(log, option.moment(at, observed_at)) as nib:
             return await versions(nib, region)
 
     rows = option.parsed(asyncio.run(ask(given(context))), "document")
@@ -72,6 +73,7 @@ def show(
     default: Default = False,
     form: option.Form = Format.TABLE,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Show the policy, or what a region adds, as a file that can be edited and applied.
@@ -80,7 +82,8 @@ def show(
     """
     option.object_only(form)
     scope = scope_of(region)
-    found = None if default else asyncio.run(_version(given(context), scope, number, (log, at)))
+    source = (log, option.moment(at, observed_at))
+    found = None if default else asyncio.run(_version(given(context), scope, number, source))
     if found is None and scope == GLOBAL:
         if not default:
             option.say("no policy was applied yet: this is the one that PDSNO comes with")

@@ -64,6 +64,7 @@ def list_(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List alarms, refused joins, revocations and blocks, the latest first.
@@ -71,5 +72,5 @@ def list_(
     Example: pdsno security list --kind alarm --reason bad-mac
     """
     wanted = [region, region, kind, kind, reason, reason, limit or _ALL]
-    rows = given(context).rows(log, _LIST, wanted, at)
+    rows = given(context).rows(log, _LIST, wanted, option.moment(at, observed_at))
     Listing(form, columns, sort).write(rows, _COLUMNS, "nothing was attempted")

@@ -34,6 +34,7 @@ def sql(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Ask the NIB anything in SQL (DuckDB's); it reads, and nothing else.
@@ -48,7 +49,7 @@ def sql(
     if statement is None:
         raise typer.BadParameter("a statement is missing; --tables and --schema say what there is")
     text = sys.stdin.read() if statement == "-" else statement
-    found = asyncio.run(_ask(given(context), text, timeout, (log, at)))
+    found = asyncio.run(_ask(given(context), text, timeout, (log, option.moment(at, observed_at))))
     names = _told_apart(found.columns)
     rows = [dict(zip(names, row, strict=True)) for row in found.rows]
     listing.write(rows, [Column(name, name) for name in names], "no rows")

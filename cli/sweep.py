@@ -122,6 +122,7 @@ def list_(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List sweeps, the latest first.
@@ -129,7 +130,7 @@ def list_(
     Example: pdsno sweep list --controller local.zone-a.1 --status failed --limit 10
     """
     wanted = [region, region, controller, controller, status, status, limit or _ALL]
-    rows = given(context).rows(log, _LIST, wanted, at)
+    rows = given(context).rows(log, _LIST, wanted, option.moment(at, observed_at))
     Listing(form, columns, sort).write(rows, _COLUMNS, "no sweeps")
 
 
@@ -141,6 +142,7 @@ def show(
     ],
     form: option.Form = Format.TABLE,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Show one sweep: its parts, what was found, changed and missed, and which probes failed.
@@ -148,7 +150,7 @@ def show(
     Example: pdsno sweep show last
     """
     option.object_only(form)
-    sweep = asyncio.run(_sweep(given(context), which, (log, at)))
+    sweep = asyncio.run(_sweep(given(context), which, (log, option.moment(at, observed_at))))
     option.show(sweep, form, _shown(sweep))
 
 

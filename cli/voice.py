@@ -12,42 +12,54 @@ from cli.option import say
 from pdsno.errors import JoinError
 from pdsno.home import Home
 from streams.catalogue.controller import ControllerAdmitted
-from streams.log import Log, Recorded
+from streams.jetstream import JetStreamLog
+from streams.log import Recorded
 from streams.reader import Accepted, Reader
 
-_ADMITTED_S = 30.0
+_ADMITTED_S, _LOOK_S = 30.0, 0.25
 MEMBERS = ("controller.*",)
 
 
 async def admitted(
-    home: Home, log: Log, scope: str, within_s: float = _ADMITTED_S, *, by: str = ""
+    home: Home, log: JetStreamLog, scope: str, within_s: float = _ADMITTED_S, *, by: str = ""
 ) -> tuple[Reader, int]:
     """Wait until this home's operator, or `by` in particular, is admitted in a scope.
 
     Return a reader that has seen who is admitted, and up to which sequence: who comes later, it is
     still to be shown. JoinError when that takes longer than `within_s` seconds.
     """
-    person, reader, head, known = by or home.person(scope), Reader(home.reader_keyring()), 0, False
-    async with contextlib.aclosing(log.read(scope, subjects=MEMBERS)) as batches:
-        async for batch in batches:
-            known = _lets_in(reader, batch, person) or known
-            head = batch[-1].seq
-    if known:
-        return reader, head
-    say(f"waiting until {person} is admitted in {scope}: its controllers are starting")
+    person, reader = by or home.person(scope), Reader(home.reader_keyring())
     try:
-        async with (
-            asyncio.timeout(within_s),
-            contextlib.aclosing(log.follow(scope, after=head, subjects=MEMBERS)) as batches,
-        ):
-            async for batch in batches:
-                if _lets_in(reader, batch, person):
-                    return reader, batch[-1].seq
+        async with asyncio.timeout(within_s):
+            return reader, await _admission(log, reader, person, scope)
     except TimeoutError as error:
         raise JoinError(
             f"{person} is not admitted in {scope}, so nothing it says would count there",
             hint="do the global controller and the region's run? pdsno controller list tells",
         ) from error
+
+
+async def _admission(log: JetStreamLog, reader: Reader, person: str, scope: str) -> int:
+    """Read who is admitted, without end until it is this person."""
+    head, waits = 0, False
+    while scope not in await log.scopes():
+        if not waits:
+            say(f"waiting for the log of {scope}: its controllers are starting")
+        waits = True
+        await asyncio.sleep(_LOOK_S)
+    async with contextlib.aclosing(log.read(scope, subjects=MEMBERS)) as batches:
+        known = False
+        async for batch in batches:
+            known = _lets_in(reader, batch, person) or known
+            head = batch[-1].seq
+    if known:
+        return head
+    if not waits:
+        say(f"waiting until {person} is admitted in {scope}: its controllers are starting")
+    async with contextlib.aclosing(log.follow(scope, after=head, subjects=MEMBERS)) as batches:
+        async for batch in batches:
+            if _lets_in(reader, batch, person):
+                return batch[-1].seq
     raise AssertionError("a follower does not end")
 
 

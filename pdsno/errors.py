@@ -14,6 +14,7 @@ PdsnoError (streams.errors)
 ├── LogUnverifiedError  16   a log holds events that no key of this home can verify
 ├── ReplayError         31   a decision of the log comes out otherwise when it is made again
 ├── SliceError          32   a slice of a log is damaged, or cannot be cut so
+├── BisectError         33   a condition does not change between two moments, or is none
 ├── PolicyError         17   a policy document is malformed, or would loosen what it may not
 │   ├── PolicyVersionError     18   a policy was edited from another version than is in force
 │   ├── PolicyUnansweredError  19   nobody said whether a policy is applied
@@ -179,3 +180,9 @@ class ApprovalError(ChangeError, PermissionError):
     """Who wants to approve may not, or it is not what they were shown."""
 
     exit_code = 86
+
+
+class BisectError(PdsnoError):
+    """A condition does not begin to fail between two moments, or is none."""
+
+    exit_code = 33

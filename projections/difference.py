@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 import orjson
 
+from projections.errors import MomentError
 from projections.moment import Place
-from projections.past import make, within
-from projections.slice import SLICE, Folds
+from projections.past import make
+from projections.slice import SLICE, Folds, within
 from projections.store import Rows, Store
 from projections.table import Table, tables
 from streams.clock import to_wire
@@ -89,14 +90,19 @@ def difference(
     store: Store, first: Place, last: Place, names: Sequence[str] = STATE, *, size: int = SLICE
 ) -> Rows:
     """Compare two moments: one row for each field that changed, or row that came or went."""
+    if first.observed or last.observed:
+        raise MomentError(
+            "moments of the world's clock are not compared",
+            hint="ask for both lists with --observed-at, and compare what you want to know",
+        )
     wanted = [table for table in tables() if table.name in names]
     changing = [table for table in wanted if not table.only_grows]
     with store.cursor() as cursor:
         cursor.begin()
-        make(cursor, changing, first.seq, size)
+        make(cursor, changing, first, size)
         for table in changing:
             cursor.execute(f"ALTER TABLE temp.{table.name} RENAME TO {table.name}_before")
-        make(cursor, changing, last.seq, size)
+        make(cursor, changing, last, size)
         cursor.execute(
             "CREATE TEMP VIEW between_both AS SELECT * FROM event"  # noqa: S608  # our own names
             f" WHERE ({within(last.seq, 'seq <= {}')})"

@@ -3,11 +3,15 @@
 A moment is a time (RFC 3339, with its offset) or events: `zone-a:812` is the log right after event
 812 of zone-a, with the other scopes as they were when it was recorded. Several events, with commas
 between, name several scopes. Resolved, it is a position in each scope: {scope: seq}.
+
+The log has two clocks. A moment is of the log's: what was believed then. `observed TIME` is of the
+world's: what was true then, as it is known now, or with `observed TIME as of MOMENT`, as it was
+known at that moment.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -16,6 +20,7 @@ from projections.errors import BeyondHeadError, MomentError, TooEarlyError
 from streams.clock import to_wire
 
 _EVENT = re.compile(r"([a-z][a-z0-9-]{0,31}):([0-9]{1,18})")
+_OBSERVED = re.compile(r"observed (\S+)(?: as of (\S+))?")
 _HINT = "like 2026-11-25T10:05:00Z, or zone-a:812 for the moment after that event"
 _HEADS = "SELECT scope, seq, recorded_at FROM checkpoint WHERE seq > 0 ORDER BY scope"
 _TIME = """
@@ -38,27 +43,37 @@ _FIRST = "SELECT min(recorded_at) FROM event"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time, or events by scope; exactly one of the two is given."""
+    """A time, or events by scope, or neither: now. With it, until when the world is looked at."""
 
     at: datetime | None = None
     events: tuple[tuple[str, int], ...] = ()
+    observed: datetime | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Moment":
         """Read a moment; MomentError says how one is written."""
+        if found := _OBSERVED.fullmatch(text):
+            known = cls.parse(found[2]) if found[2] else cls()
+            return replace(known, observed=_instant(found[1]))
+        if text == "now":
+            return cls()
         parts = [_EVENT.fullmatch(part.strip()) for part in text.split(",")]
         if all(parts):
             events = tuple((part[1], int(part[2])) for part in parts if part)
             if len(dict(events)) < len(events):
                 raise MomentError(f"{text!r} names a scope twice", hint=_HINT)
             return cls(events=events)
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError as error:
-            raise MomentError(f"{text!r} is no moment", hint=_HINT) from error
-        if at.tzinfo is None:
-            raise MomentError(f"{text!r} has no offset from UTC", hint=f"write {text}Z, if UTC")
-        return cls(at=at.astimezone(UTC))
+        return cls(at=_instant(text))
+
+
+def _instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MomentError(f"{text!r} is no moment", hint=_HINT) from error
+    if at.tzinfo is None:
+        raise MomentError(f"{text!r} has no offset from UTC", hint=f"write {text}Z, if UTC")
+    return at.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,7 @@ class Place:
 
     positions: tuple[tuple[str, int], ...]
     at: datetime
+    observed: datetime | None = None  # what came to be later, in the world, is left out
 
     @property
     def seq(self) -> Mapping[str, int]:
@@ -79,6 +95,16 @@ class Place:
 
 def find(cursor: duckdb.DuckDBPyConnection, moment: Moment, now: datetime) -> Place:
     """Find a moment among what was folded; MomentError when it is not there."""
+    observed, moment = moment.observed, replace(moment, observed=None)
+    if observed is None:
+        return _find(cursor, moment if moment != Moment() else Moment(at=now), now)
+    if observed > now:
+        raise BeyondHeadError(f"{to_wire(observed)} has not come yet: it is {to_wire(now)}")
+    known = _find(cursor, moment if moment != Moment() else Moment(at=now), now)
+    return replace(known, at=observed, observed=observed)
+
+
+def _find(cursor: duckdb.DuckDBPyConnection, moment: Moment, now: datetime) -> Place:
     heads = {
         scope: (seq, at.replace(tzinfo=UTC)) for scope, seq, at in cursor.execute(_HEADS).fetchall()
     }

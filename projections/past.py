@@ -18,7 +18,8 @@ import duckdb
 
 from projections.errors import MomentError
 from projections.moment import Moment, Place, find
-from projections.slice import SLICE, Folds, fill_batch, prepare, types_of
+from projections.observed import make_observed
+from projections.slice import SLICE, Folds, as_of_slice, fill_batch, prepare, types_of, within
 from projections.store import Store
 from projections.table import Table, tables
 from streams.clock import utc_now
@@ -47,7 +48,7 @@ class Past:
     def now(self) -> Place:
         """Give the last moment there is."""
         with self._store.cursor() as cursor:
-            return find(cursor, Moment(at=utc_now()), utc_now())
+            return find(cursor, Moment(), utc_now())
 
     def session(self, place: Place) -> "Session":
         """Give the session that is bound to a moment."""
@@ -105,7 +106,7 @@ class Session:
 
     def _make(self, wanted: list[Table]) -> None:
         self._cursor.begin()
-        make(self._cursor, wanted, self._place.seq, self._size)
+        make(self._cursor, wanted, self._place, self._size)
         self._cursor.commit()
         self._made |= {table.name for table in wanted}
 
@@ -118,10 +119,14 @@ class Session:
 def make(
     cursor: duckdb.DuckDBPyConnection,
     wanted: Iterable[Table],
-    positions: Mapping[str, int],
+    place: Place,
     size: int = SLICE,
 ) -> None:
-    """Make tables as of a position in each scope, as temporary ones of the same names."""
+    """Make tables as of a moment, as temporary ones of the same names."""
+    if place.observed is not None:
+        make_observed(cursor, wanted, place, size)
+        return
+    positions = place.seq
     (database,) = cursor.execute("SELECT current_database()").fetchone() or ("",)
     slices = {
         scope: min(int(seq), positions.get(scope, 0) // size * size)
@@ -135,19 +140,10 @@ def make(
                 f' "{database}".main.{table.name} WHERE {within(positions, "seq <= {}")}'
             )
         else:
-            cursor.execute(_as_of_slice(table.name, slices))
+            cursor.execute(as_of_slice(table.name, slices))
             changed.append(table)
     if changed:
         _fold(cursor, tuple(changed), positions, slices)
-
-
-def _as_of_slice(name: str, slices: Mapping[str, int]) -> str:
-    return (
-        f"CREATE TEMP TABLE {name} AS"  # noqa: S608  # our own names
-        f" FROM past.{name}_open WHERE {within(slices, 'seq <= {}')}"
-        f" UNION ALL SELECT * EXCLUDE (until) FROM past.{name}"
-        f" WHERE {within(slices, 'seq <= {0} AND until > {0}')}"
-    )
 
 
 def _fold(
@@ -161,9 +157,3 @@ def _fold(
         for after in range(slices.get(scope, 0), seq, _CHUNK):
             there = fill_batch(cursor, scope, after, min(seq, after + _CHUNK), types)
             folds.run(cursor, names, there)
-
-
-def within(positions: Mapping[str, int], condition: str) -> str:
-    """Write a condition on the position of each scope; one without a position has no row."""
-    parts = [f"(scope = '{scope}' AND {condition.format(seq)})" for scope, seq in positions.items()]
-    return " OR ".join(parts) or "false"

@@ -15,6 +15,7 @@ its transaction: whoever follows the log does not wait for the past.
 """
 
 import asyncio
+from collections.abc import Mapping
 
 import duckdb
 import structlog
@@ -83,6 +84,22 @@ def fill_batch(
 def types_of(wanted: tuple[Table, ...]) -> frozenset[str]:
     """Name the events that these tables fold."""
     return frozenset[str]().union(*(table.types for table in wanted)) - {EVERY}
+
+
+def as_of_slice(name: str, slices: Mapping[str, int]) -> str:
+    """Write the statement that makes a table as of a slice of each scope."""
+    return (
+        f"CREATE TEMP TABLE {name} AS"  # noqa: S608  # our own names
+        f" FROM past.{name}_open WHERE {within(slices, 'seq <= {}')}"
+        f" UNION ALL SELECT * EXCLUDE (until) FROM past.{name}"
+        f" WHERE {within(slices, 'seq <= {0} AND until > {0}')}"
+    )
+
+
+def within(positions: Mapping[str, int], condition: str) -> str:
+    """Write a condition on the position of each scope; one without a position has no row."""
+    parts = [f"(scope = '{scope}' AND {condition.format(seq)})" for scope, seq in positions.items()]
+    return " OR ".join(parts) or "false"
 
 
 def prepare(store: Store, size: int = SLICE) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.demo import discovery, evidence, inventory, network, rebuild
+from cli.demo import change, discovery, evidence, inventory, network, rebuild
 from cli.demo.stage import Stage
 from pdsno import ceremony
+from streams.secret_file import write_secret
 
-ACTS = (discovery, rebuild, evidence)
+ACTS = (discovery, rebuild, change, evidence)
 SETTINGS = f"""
 nats_port = 0
 regions = ["zone-a", "zone-b"]
@@ -40,13 +41,21 @@ seal_s = 3600
 name = "public"
 version = "2c"
 community = "secret://file/snmp-public"
+
+[[access]]
+name = "agents"
+driver = "snmp"
+port = {inventory.PORT}
+community = "secret://file/snmp-rw"
 """
 
 
 async def tell(folder: Path, console: Console) -> None:
     """Tell the whole story; DemoError where it does not hold."""
     started = time.monotonic()
-    stage = Stage(folder, ceremony.create(folder / "home", settings=SETTINGS), console)
+    home = ceremony.create(folder / "home", settings=SETTINGS)
+    write_secret(home.folder / "secrets" / "snmp-rw", inventory.NOW.rw_community.encode())
+    stage = Stage(folder, home, console)
     try:
         for act in ACTS:
             await act.tell(stage)

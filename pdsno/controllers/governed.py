@@ -129,7 +129,8 @@ class Reading:
         asked = matter.state.asked
         assert asked is not None, "it is in the table of changes"
         if not whole:
-            return Facts(me, None, World(held_by=self._held(asked.targets), tokens=matter.tokens))
+            world = World(held_by=self._held(asked.targets), tokens=matter.tokens)
+            return Facts(me, self.effective(scope), world)
         devices = self.devices({(one.region, one.device_id) for one in asked.targets})
         world = World(
             devices=devices,

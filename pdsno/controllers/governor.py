@@ -11,15 +11,15 @@ nothing is due any more, a timer is set for the next moment at which something m
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from pdsno.controllers.committing import commit
 from pdsno.controllers.due import concerns_root, due, mine
+from pdsno.controllers.expiry import expire_locks
 from pdsno.controllers.governed import Matter, is_root, reading
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.hold import held
@@ -27,7 +27,6 @@ from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.verdict import accepted_of
 from pdsno.governance.change import FINAL, Change
-from pdsno.governance.deciders import lock
 from pdsno.governance.wake import wakes_at
 from projections.errors import NibError
 from streams.catalogue.change import ChangeProposed
@@ -46,7 +45,6 @@ _TRIES = 5
 _STEPS_MAX = 20  # decisions in a row about one change
 _RETRY_S = 1.0
 _SWEEP_S = 5.0
-_BACKSTOP = timedelta(seconds=60)  # a lock outlives its change by less, or the change ended it
 # Of an executor's words only these change what is due; that a token was spent, only of a parent.
 _TOLD = {"change", "approval", "emergency", "execution.held", "execution.failed"}
 _TOLD |= {"execution.finished"}
@@ -219,23 +217,13 @@ class Governor:
         for scope in self._scopes:
             with reading(self._seat.store) as nib:
                 policy, found = nib.effective(scope), nib.open(scope)
-                stale = [] if self._root else nib.stale_locks(scope, utc_now() - _BACKSTOP)
             number = (policy.number, policy.addition_number) if policy else (0, 0)
             if self._policy.setdefault(scope, number) != number:
                 self._policy[scope] = number
                 for change_id in found:
                     await self._try(scope, change_id)
-            for one in stale:
-                await self._expire(scope, one)
-
-    async def _expire(self, scope: str, stale: lock.Lock) -> None:
-        """End a lock whose change is not there to do it."""
-        seat, basis = self._seat, dict(self._seat.projector.position)
-        for event in lock.decide_expiry(stale, seat.controller_id, utc_now(), executing=False):
-            cause = f"{event.subject(scope)}@{stale.held_by}"
-            with contextlib.suppress(ConflictError):  # it was let go, or taken again, just now
-                await commit(seat, scope, [draft_after(cause, event, scope, basis=basis)], basis)
-        await self._freed()
+            if not self._root and await expire_locks(self._seat, scope):
+                await self._freed()
 
     async def _freed(self) -> None:
         with reading(self._seat.store) as nib:

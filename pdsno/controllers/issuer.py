@@ -150,11 +150,13 @@ class Issuer:
         """Read the records that a certificate rests on, in the order of the log.
 
         Those of its issuers belong to them: another than we may have let it in, or renewed it.
+        What our reader refused is no part of it: anybody may have put that there.
         """
         issuers = registry.issuers(self._seat.store, scope, controller_id)
         names = dict.fromkeys(["root", *(token(one) for one in (*issuers, controller_id))])
         subjects = [f"controller.{name}" for name in names]
+        counts = registry.links(self._seat.store, scope, [f"pdsno.{scope}.{s}" for s in subjects])
         found: list[str] = []
         async for batch in self._seat.log.read(scope, subjects=subjects):
-            found += [certificate.write_record(one) for one in batch if certificate.is_link(one)]
+            found += [certificate.write_record(one) for one in batch if one.seq in counts]
         return found

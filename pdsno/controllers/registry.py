@@ -1,6 +1,7 @@
 """What the deciders of membership must know, read from the NIB at one position."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -127,6 +128,16 @@ def issuers(store: Store, scope: str, controller_id: str) -> list[str]:
         [scope, controller_id],
     ).rows
     return [row[0] for row in rows]
+
+
+def links(store: Store, scope: str, subjects: Sequence[str]) -> set[int]:
+    """List the positions of what certificates rest on, as far as our reader accepted it."""
+    rows = store.query(
+        "SELECT seq FROM event WHERE scope = ? AND subject IN (SELECT unnest(?)) AND type IN"
+        " ('controller.admitted', 'controller.renewed', 'controller.revoked', 'root.rotated')",
+        [scope, list(subjects)],
+    ).rows
+    return {row[0] for row in rows}
 
 
 def losses(store: Store, scope: str) -> frozenset[str]:

@@ -133,6 +133,17 @@ def read_chain(path: Path) -> list[str]:
         ) from error
 
 
+def came_of(home: Home, temp_id: str) -> str | None:
+    """Name the identity of this home that an invitation led to; None: there is none."""
+    for name in home.members():
+        if home.chain(name).exists():
+            for line in read_chain(home.chain(name)):
+                data = orjson.loads(take_apart(read_record(line).raw).body)["data"]
+                if (data.get("temp_id"), data.get("controller_id")) == (temp_id, name):
+                    return name
+    return None
+
+
 def kept(home: Home) -> list[Recorded]:
     """Read the records that the identities of a home rest on, each once, in their order."""
     found = {}

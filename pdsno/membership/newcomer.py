@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from pdsno.errors import InviteError, JoinError
 from pdsno.home import Home, write_private
 from pdsno.membership import message
-from pdsno.membership.identity import Pending, alone, pending, settle
+from pdsno.membership.certificate import came_of
+from pdsno.membership.identity import Pending, alone, has_asked, pending, settle
 from pdsno.membership.invite import Invite
 from pdsno.membership.message import (
     JOIN,
@@ -28,7 +29,7 @@ from pdsno.membership.message import (
     Welcome,
 )
 from streams.clock import utc_now
-from streams.connection import Connection
+from streams.connection import Connection, RefusedError
 from streams.errors import LogUnreachableError
 from streams.keys import KeyFile
 from streams.tls import client_context
@@ -59,6 +60,8 @@ async def join(home: Home, invite: Invite, *, url: str = "", within_s: float = 2
     with alone(home, invite.temp_id) as ours:
         if not ours:
             raise JoinError(f"another process here joins with {invite.temp_id} just now")
+        if not has_asked(home, invite.temp_id) and (name := came_of(home, invite.temp_id)):
+            return home.controller(name)  # it did its work before
         asked = pending(home, invite.temp_id)
         connection = await _connect(home, invite, url)
         try:
@@ -136,6 +139,19 @@ async def _once(connection: Connection, invite: Invite, asked: Pending) -> Welco
         server_user=asked.server_user,
     )
     subject = message.subject(JOIN, invite.region, invite.role, invite.temp_id)
+    try:
+        return await _talk(connection, invite, asked, ask, subject)
+    except RefusedError as error:
+        raise InviteError(
+            f"the server lets {invite.temp_id} not ask to join as {invite.role} of"
+            f" {invite.region}: the invitation ended, or is of another region than it says",
+            hint="have a new one made: pdsno controller invite",
+        ) from error
+
+
+async def _talk(
+    connection: Connection, invite: Invite, asked: Pending, ask: AskToJoin, subject: str
+) -> Welcome:
     reply = await request(connection, subject, message.write(ask))
     if isinstance(reply, Challenge):
         text = message.challenge_bytes(ask, reply.challenge_id, reply.nonce)
@@ -159,10 +175,15 @@ async def _once(connection: Connection, invite: Invite, asked: Pending) -> Welco
 async def request(
     connection: Connection, subject: str, raw: bytes
 ) -> Challenge | Refused | Welcome | Failed:
-    """Ask a validator once; an answer that is none is a failure to ask again after."""
+    """Ask a validator once; an answer that is none is a failure to ask again after.
+
+    RefusedError when the server does not let us ask this.
+    """
     try:
         answer = await connection.request(subject, raw, timeout_s=_ASK_S)
         return REPLY.validate_json(answer.data)
+    except RefusedError:
+        raise
     except LogUnreachableError as error:
         return Failed(detail=str(error))
     except ValidationError:

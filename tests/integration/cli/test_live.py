@@ -271,6 +271,21 @@ def test_a_difference_names_the_event_that_made_it(live):
     assert [one for one in of_another.json() if one["table"] == "device"] == []
 
 
+def test_the_first_event_after_which_a_condition_fails_is_found(live, exported):
+    begin = ("log", "bisect", "--good", "zone-a:1")
+    found = inside(live, *begin, "(SELECT count(*) FROM device) < 5", *JSON)
+    words = ("sql", "SELECT count(*) AS devices FROM device", *JSON, "--at")
+    scope, _, seq = found["event"].partition(":")
+    assert (scope, found["type"]) == ("zone-a", "device.sighted")
+    assert inside(live, *words, found["event"]) == [{"devices": 5}]
+    assert inside(live, *words, f"{scope}:{int(seq) - 1}") == [{"devices": 4}]
+    same = (*begin, "SELECT count(*) < 5 FROM device", *JSON)
+    assert inside(live, *same, "--log", exported) | {"asked": 0} == found | {"asked": 0}
+    never, always = both(live, [*begin, "1 = 0"], [*begin, "1 = 1"])
+    never.refused(33, "does not hold at", "--good is where it does")
+    always.refused(33, "still holds at", "--bad is where it does not")
+
+
 def test_a_moment_that_is_not_in_the_log_is_refused_with_codes_of_their_own(live):
     words = ["device", "list", "--at"]
     wrong, beyond = both(live, [*words, "yesterday"], [*words, "zone-a:999999"])

@@ -1,7 +1,5 @@
 """pdsno policy against a running `pdsno up`, from the outside."""
 
-import json
-
 import pytest
 from command import both, eventually, pdsno
 
@@ -25,7 +23,7 @@ case:
 
 @pytest.fixture(scope="module")
 def written(live):
-    """Write the policy in force to a file."""
+    """Write the policy in force into a file."""
     eventually(lambda: pdsno(live, "policy", "list", "-o", "json").json())
     file = live.parent / "policy.toml"
     shown = pdsno(live, "policy", "show")
@@ -129,7 +127,11 @@ def test_the_past_of_a_network_without_changes_would_be_the_same(live, written, 
 
 
 def test_versions_are_read_from_an_export_as_well(live, exported, written):
-    shown = pdsno(live, "policy", "show", "--log", exported, "-o", "json").json()
-    assert shown["number"] == 1
-    rows = json.loads(pdsno(live, "policy", "list", "--log", exported, "-o", "json").out)
-    assert [one["document"]["title"] for one in rows] == [shown["document"]["title"]]
+    shown, listed = both(
+        live,
+        ["policy", "show", "--log", exported],
+        ["policy", "list", "--log", exported, "-o", "json"],
+    )
+    assert shown.out == written.read_text().replace("version 1\n", "version 3\n", 1)
+    found = [(one["scope"], one["number"], one["note"]) for one in listed.json()]
+    assert found[1:] == [("global", 2, "two for HIGH"), ("global", 3, ""), ("zone-a", 1, "")]

@@ -10,9 +10,9 @@ def test_a_live_log_and_its_export_come_out_the_same(live, exported):
         live, ["log", "replay", "-o", "json"], ["log", "replay", "--log", exported, "-o", "json"]
     )
     assert {(one["difference"], one["cannot"]) for one in here.json()} == {(None, 0)}
-    again = {one["decider"]: one["same"] + one["later"] for one in there.json()}
-    assert again["regional-discovery"] >= 1, "a record was merged"
-    assert again["policy"] >= 1
+    again = {(one["decider"], one["scope"]): one["same"] + one["later"] for one in there.json()}
+    assert again["regional-discovery", "zone-a"] >= 1, "a record was merged"
+    assert again["policy", "global"] == 1
 
 
 def test_what_is_not_decided_again_is_said_with_its_reason(live, exported):
@@ -53,3 +53,25 @@ def test_a_slice_is_cut_and_one_of_nothing_is_not(live, exported):
     late = [*cut[:2], live.parent / "none.jsonl", *cut[3:], "--from", "global:99999"]
     late += ["--from", "2100-01-01"]
     pdsno(live, *late).refused(32, "nothing was decided")
+
+
+def test_the_event_is_found_after_which_a_condition_fails(live, exported):
+    condition = "NOT EXISTS (SELECT 1 FROM device WHERE merged_into IS NOT NULL)"
+    merged = pdsno(
+        live, "log", "tail", "--log", exported, "--type", "device.merged", "-o", "json"
+    ).json()[0]
+    at = f"{merged['scope']}:{merged['seq']}"
+    words = ["log", "bisect", condition, "--good", "zone-a:1", "-o", "json"]
+    here, there = both(live, words, [*words, "--log", exported])
+    assert here.json()["event"] == there.json()["event"] == at
+    assert f"{merged['scope']}:{merged['seq'] - 1}" in here.json()["held_at"]
+
+
+def test_a_condition_that_is_none_or_does_not_change_is_told(live, exported):
+    def bisected(condition):
+        return pdsno(live, "log", "bisect", condition, "--good", "zone-a:1", "--log", exported)
+
+    bisected("SELECT count(*) FROM device").refused(33, "neither true nor false: [[0]]")
+    bisected("1 = 1").refused(33, "still holds at the end")
+    bisected("1 = 0").refused(33, "does not hold at zone-a:1")
+    bisected("nonsense +").refused(43)

@@ -59,12 +59,12 @@ def tables_at(store: Store, place: Place, size: int, *names: str) -> dict[str, o
     try:
         with session.cursor() as cursor:
             session.prepare(", ".join(names))
-            return {name: rows_of(_Reading(cursor), TABLES[name]) for name in names}
+            return {name: rows_of(Reading(cursor), TABLES[name]) for name in names}
     finally:
         session.close()
 
 
-class _Reading:
+class Reading:
     """What rows_of asks a store for, asked of a session."""
 
     def __init__(self, cursor) -> None:
