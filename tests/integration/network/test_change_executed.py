@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -205,5 +207,36 @@ async def test_what_was_changed_is_put_back_by_a_change_and_what_was_changed_aga
         assert await fleet[1].get() == "rack 9"
         code, out, said = await command(home, "change", "revert", second.change_id, "--dry-run")
         assert (code, "was changed again" in said) == (94, True), said
+
+    await story(tmp_path, 2, tell)
+
+
+async def test_a_server_killed_in_the_middle_of_a_change_costs_it_nothing(tmp_path):
+    async def tell(network, it, fleet, devices):
+        for agent in fleet:
+            agent.stop()
+        asked = await it.propose(*devices, value="rack 9")
+
+        async def begun():
+            return (await it.counts(asked.change_id)).get("execution.started")
+
+        await eventually(begun)
+        server = network.supervisor._server
+        pid = server.pid
+        os.kill(pid, signal.SIGKILL)
+        for agent in fleet:
+            agent.go_on()
+
+        async def again():
+            return server.pid != pid and await network.query("SELECT 1 AS one")
+
+        await eventually(again, 40)
+        async with governed(network) as anew:
+            await anew.reached(asked.change_id, "EXECUTED", "ROLLED_BACK", within_s=60)
+            ended = (await anew.change(asked.change_id))["phase"]
+            assert (await anew.counts(asked.change_id))["execution.finished"] == 1
+            assert await anew.locks() == {}
+        wanted = "rack 9" if ended == "EXECUTED" else "before"
+        assert [await one.get() for one in fleet] == [wanted, wanted]
 
     await story(tmp_path, 2, tell)
