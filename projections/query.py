@@ -22,6 +22,7 @@ TIMEOUT_S = 30.0
 ROWS_MAX = 1_000_000
 VALUE_MAX = 256 * 1024  # characters of one value: an event has no more bytes, so no column has
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # what JSON readers take as a number
+_DIALECT = "the SQL of DuckDB; SHOW TABLES lists the tables, DESCRIBE TABLE its columns"
 _DEADLINES = Deadlines()
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
@@ -31,9 +32,11 @@ def check(sql: str) -> duckdb.Statement:
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
-        raise QueryError(f"not SQL: {_first_line(error)}") from error
+        raise QueryError(f"not SQL: {_first_line(error)}", hint=_DIALECT) from error
     if len(statements) != 1:
-        raise QueryError(f"one statement at a time; this is {len(statements)}")
+        raise QueryError(
+            f"one statement at a time; this is {len(statements)}", hint="ask once for each"
+        )
     if statements[0].type not in _READING:
         raise QueryError(
             f"only SELECT reads the NIB; this is {statements[0].type.name}",
@@ -78,13 +81,18 @@ def run(
                 f"the query took longer than {timeout_s:g} s", hint="narrow it, or raise --timeout"
             ) from error
         except duckdb.OutOfMemoryException as error:
-            raise QueryError("the query needs more memory than the NIB may use") from error
+            raise QueryError(
+                "the query needs more memory than the NIB may use",
+                hint="narrow it, or raise nib_memory (PDSNO_NIB_MEMORY) and start the NIB again",
+            ) from error
         except duckdb.PermissionException as error:
-            raise QueryError("a query reads the NIB, no files and no network") from error
+            raise QueryError(
+                "a query reads the NIB, no files and no network", hint=_DIALECT
+            ) from error
         except duckdb.Error as error:
             if is_broken(error):
                 raise
-            raise QueryError(_first_line(error)) from error
+            raise QueryError(_first_line(error), hint=_DIALECT) from error
     if len(rows) > rows_max:
         raise QueryError(f"the answer has more than {rows_max:,} rows", hint="add a LIMIT")
     found = [_plain_column(*one) for one in zip(columns, zip(*rows, strict=True), strict=False)]
