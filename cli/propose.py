@@ -16,9 +16,8 @@ from cli.course import By, Within, settle, settled, told
 from cli.decree import decide, user
 from cli.record import by_id, find
 from pdsno.errors import ChangeFileError, NotApplicableError, PolicyError
-from pdsno.governance.digest import config_hash
 from pdsno.governance.document import parse_wish
-from pdsno.governance.wish import Asked, Wish, packed
+from pdsno.governance.wish import Asked, Wish, proposed
 from projections.nib import Nib, RemoteNib
 from streams.catalogue.change import ChangeProposed, Tier
 from streams.clock import from_wire
@@ -171,24 +170,8 @@ async def wanted(
 async def _event(nib: Nib, wish: Wish, asked: Sequence[Asked], author: str) -> ChangeProposed:
     sql = "SELECT max(number) AS number FROM policy WHERE scope = 'global'"
     number = (await nib.query(sql)).dicts()[0]["number"]
-    targets, payloads = packed(asked)
     try:
-        return ChangeProposed(
-            change_id=fresh_id(),
-            author=author,
-            person=user(),
-            reason=wish.reason,
-            ticket=wish.ticket,
-            targets=targets,
-            payloads=payloads,
-            irreversible=wish.irreversible,
-            config_hash=config_hash(targets, payloads),
-            suggested=wish.suggested,
-            policy_version=number or 0,
-            opens_at=wish.opens_at,
-            closes_at=wish.closes_at,
-            downtime_s=wish.downtime_s,
-        )
+        return proposed(wish, asked, fresh_id(), author, user(), number or 0)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

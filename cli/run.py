@@ -61,6 +61,7 @@ def up(
         ceremony.create(found.folder)
         Console(stderr=True).print(f"made {found.folder} with one region and one local controller")
     home = found.home
+    home.check_keys()  # a process that starts with a bad one ends, and would be started for ever
     if port is not None:
         home.settings = home.settings.model_copy(update={"nats_port": port})
     configure_logging("up", verbose=found.verbose)
@@ -81,7 +82,9 @@ async def _up(home: Home) -> None:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            console.print(f"up: {', '.join(supervisor.names())} on {supervisor.url}")
+            console.print(
+                f"up: {', '.join(supervisor.names())} on {supervisor.url}", soft_wrap=True
+            )
             console.print("next, in another shell: pdsno discover 127.0.0.0/28, pdsno device list")
             await stopping
         console.print("stopping")
@@ -116,6 +119,7 @@ def run(
     if role not in {"global", "regional", "local", "nib"}:
         raise typer.BadParameter(f"{role} is no role; there are global, regional, local and nib")
     found = given(context)
+    found.home.check_keys()
     name = controller_named(found.home, role, region, controller_id)
     configure_logging(name, verbose=found.verbose)
     asyncio.run(run_role(found.home, name, url or nats_url(found.home)))

@@ -120,6 +120,11 @@ class Home:
         """Where the keys are."""
         return self.folder / "keys"
 
+    def check_keys(self) -> None:
+        """Read every key there is; KeyFileError names one that is damaged or open to others."""
+        for file in sorted(self.keys.glob("*.key")):
+            read_key(file)
+
     def chain(self, controller_id: str) -> Path:
         """Name the file with the records that an identity rests on."""
         return self.folder / "certs" / f"{controller_id}.chain"

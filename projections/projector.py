@@ -24,6 +24,7 @@ from streams.log import EVERYTHING, Log, Recorded
 from streams.reader import Reader
 
 _log = structlog.get_logger()
+_FEW = 4
 _FAR = 20_000  # so many events behind, another process verifies them
 _BULK_MIN, _BULK_MAX = 40_000, 60_000  # of what it verified, folded at once
 _BULK_BYTES_MAX = 96 * 1024 * 1024
@@ -86,10 +87,16 @@ class Projector:
                 if events.empty and not fold.idle:
                     await fold.end()
                 elif (taken := await events.take()) is not None:
-                    loop = asyncio.get_running_loop()
-                    await fold.begin(await loop.run_in_executor(self._judge, judge, reader, taken))
+                    await fold.begin(await self._judged(reader, taken))
                 else:
                     return
+
+    async def _judged(self, reader: Reader, events: Sequence[Recorded]) -> Batch:
+        """Judge events in a thread of their own, or a few at once: that takes less than the way."""
+        if len(events) <= _FEW:
+            return judge(reader, events)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._judge, judge, reader, events)
 
     async def _bind(self, scope: str) -> tuple[int, int]:
         """Tell where a scope is folded to, and where its log ends."""

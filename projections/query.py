@@ -22,6 +22,7 @@ TIMEOUT_S = 30.0
 ROWS_MAX = 1_000_000
 VALUE_MAX = 256 * 1024  # characters of one value: an event has no more bytes, so no column has
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # what JSON readers take as a number
+_DIALECT = "the SQL of DuckDB; SHOW TABLES lists the tables, DESCRIBE TABLE its columns"
 _DEADLINES = Deadlines()
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
@@ -31,9 +32,11 @@ def check(sql: str) -> duckdb.Statement:
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
-        raise QueryError(f"not SQL: {_first_line(error)}") from error
+        raise QueryError(f"not SQL: {_first_line(error)}", hint=_DIALECT) from error
     if len(statements) != 1:
-        raise QueryError(f"one statement at a time; this is {len(statements)}")
+        raise QueryError(
+            f"one statement at a time; this is {len(statements)}", hint="ask once for each"
+        )
     if statements[0].type not in _READING:
         raise QueryError(
             f"only SELECT reads the NIB; this is {statements[0].type.name}",
@@ -78,28 +81,38 @@ def run(
                 f"the query took longer than {timeout_s:g} s", hint="narrow it, or raise --timeout"
             ) from error
         except duckdb.OutOfMemoryException as error:
-            raise QueryError("the query needs more memory than the NIB may use") from error
+            raise QueryError(
+                "the query needs more memory than the NIB may use",
+                hint="narrow it, or raise nib_memory (PDSNO_NIB_MEMORY) and start the NIB again",
+            ) from error
         except duckdb.PermissionException as error:
-            raise QueryError("a query reads the NIB, no files and no network") from error
+            raise QueryError(
+                "a query reads the NIB, no files and no network", hint=_DIALECT
+            ) from error
         except duckdb.Error as error:
             if is_broken(error):
                 raise
-            raise QueryError(_first_line(error)) from error
+            raise QueryError(_first_line(error), hint=_DIALECT) from error
     if len(rows) > rows_max:
         raise QueryError(f"the answer has more than {rows_max:,} rows", hint="add a LIMIT")
-    found = [tuple(plain(value) for value in row) for row in rows]
-    _check_values(columns, found)
-    return Rows(columns, found)
+    found = [_plain_column(*one) for one in zip(columns, zip(*rows, strict=True), strict=False)]
+    return Rows(columns, list(zip(*found, strict=True)))
 
 
-def _check_values(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    for row in rows:
-        for name, value in zip(columns, row, strict=True):
-            if isinstance(value, str) and len(value) > VALUE_MAX:
-                raise QueryError(
-                    f"a value of {name} has {len(value):,} characters, more than {VALUE_MAX:,}",
-                    hint="take a part of it: substr(…, 1, 1000)",
-                )
+def _plain_column(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Write the values of one column; most kinds need a look at their types, and no more."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {datetime} and all(one is None or one.tzinfo is None for one in values):
+        return [one and one.isoformat(timespec="microseconds") + "Z" for one in values]
+    if not kinds <= {str, bool, float}:
+        values = [plain(value) for value in values]
+    for value in values:
+        if isinstance(value, str) and len(value) > VALUE_MAX:
+            raise QueryError(
+                f"a value of {name} has {len(value):,} characters, more than {VALUE_MAX:,}",
+                hint="take a part of it: substr(…, 1, 1000)",
+            )
+    return values
 
 
 def plain(value: Any) -> Any:

@@ -80,6 +80,7 @@ class Session:
         self._answering: set[asyncio.Task[None]] = set()
         self._admitted = asyncio.Event()  # cleared while a renewal goes on: requests wait
         self._admitted.set()
+        self._said = ""  # the trouble last taken down
         self._refused_at: float | None = None
         self._farewell: asyncio.Task[None] | None = None
         self._renewal = asyncio.Lock()
@@ -211,8 +212,10 @@ class Session:
         return LogUnreachableError("the connection to the log is closed")
 
     def _note(self, trouble: str) -> None:
-        """Take down what the server says, or what became of the connection."""
-        _log.warning("nats", trouble=trouble)
+        """Take down what the server says, or what became of the connection; once what repeats."""
+        if trouble != self._said:
+            self._said = trouble
+            _log.warning("nats", trouble=trouble)
         if "permissions violation" in trouble:
             self._refused(trouble)
             return
@@ -240,7 +243,7 @@ class Session:
 
     async def _reconnected(self) -> None:
         _log.info("nats reconnected", url=self.url)
-        self._refused_at = None
+        self._refused_at, self._said = None, ""
         self._tell()
 
     async def _closed(self) -> None:

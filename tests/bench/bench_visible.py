@@ -37,9 +37,11 @@ async def one(nib: Nib, log: JetStreamLog, signer: Signer, turn: int) -> float:
     return took
 
 
-def tell(name: str, times: list[float]) -> None:
+def tell(name: str, times: list[float], alone: float = 0.0) -> float:
     cuts = statistics.quantiles(times, n=100)
-    print(f"{name:24} p50 {cuts[49]:6.2f} ms   p99 {cuts[98]:6.2f} ms")
+    share = f"   {cuts[49] / alone:5.1f} times the append" if alone else ""
+    print(f"{name:24} p50 {cuts[49]:6.2f} ms   p99 {cuts[98]:6.2f} ms{share}")
+    return cuts[49]
 
 
 async def main() -> None:
@@ -65,11 +67,14 @@ async def main() -> None:
                 began = time.perf_counter()
                 await log.append(signer.seal([Draft(sighting(n, 1), SCOPE, fresh_id())]))
                 alone.append((time.perf_counter() - began) * 1000)
-            tell("append alone", alone)
+            append = tell("append alone", alone)
             await projector.reached({SCOPE: await log.head(SCOPE)})
-            tell("visible here", [await one(nib, log, signer, n) for n in range(count)])
-            remote = RemoteNib(asker)
-            tell("visible from afar", [await one(remote, log, signer, n) for n in range(count)])
+            for title, asked in (("visible here", nib), ("visible from afar", RemoteNib(asker))):
+                began = time.process_time()
+                times = [await one(asked, log, signer, n) for n in range(count)]
+                spent = (time.process_time() - began) / count * 1000
+                tell(title, times, append)
+                print(f"{'':24} {spent:.2f} ms of processor for each, without the server's")
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

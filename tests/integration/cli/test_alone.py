@@ -71,6 +71,25 @@ def test_a_key_that_others_can_read_is_refused_and_the_doctor_says_what_to_do(tm
     assert f"chmod 600 {key}" in ran.out
 
 
+KEYS = {
+    "readable by others": (lambda key: key.chmod(0o644), "can be read by others", "chmod 600"),
+    "not a key": (lambda key: key.write_text('{"x": 1}'), "is damaged", "restore it"),
+    "not text": (lambda key: key.write_bytes(b"\xff\x00"), "it is not text", "restore it"),
+}
+
+
+@pytest.mark.parametrize("what", KEYS)
+def test_nothing_is_started_with_a_bad_key(tmp_path, what):
+    home = tmp_path / "home"
+    assert pdsno(home, "init").code == 0
+    key = home / "keys" / "root.key"
+    spoil, says, hint = KEYS[what]
+    spoil(key)
+    started, alone = both(home, ["up", "--port", "0"], ["run", "nib"])
+    started.refused(10, f"key file {key}", says, hint)
+    alone.refused(10, f"key file {key}", says, hint)
+
+
 def test_settings_that_are_wrong_are_named(tmp_path):
     home = tmp_path / "home"
     assert pdsno(home, "init").code == 0

@@ -1,10 +1,5 @@
 """A disk that is full: the NIB says so, loses nothing, and goes on when there is space."""
 
-import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from region import KEYRING, SCOPE, admit, happenings, rebuilt
 
@@ -14,24 +9,6 @@ from projections.nib import digest
 from projections.projector import Projector
 from projections.store import Store
 from streams.memory import MemoryLog
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 8 MB; needs root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode and os.getenv("CI"):
-        pytest.fail(f"CI cannot mount a small disk: {mounted.stderr.decode()}")
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 async def test_a_full_disk_is_told_and_the_nib_goes_on_when_there_is_space(small_disk, monkeypatch):

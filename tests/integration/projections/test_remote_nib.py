@@ -124,6 +124,7 @@ async def test_a_nib_that_ends_in_the_middle_of_a_query_leaves_nobody_waiting_fo
     await admit(log)
     asker = await Connection.open(log.connection.url, name="asker")
     async with following(log) as live:
+        await live.reached({SCOPE: await log.head(SCOPE)})  # nothing is being folded when it ends
         serving = asyncio.create_task(serve(LocalNib(live.store, live), log.connection))
         await asyncio.sleep(0)  # it subscribes, and the server has it when it answers the flush
         await log.connection.client.flush()
