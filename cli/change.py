@@ -15,6 +15,7 @@ from cli.emergency import emergency
 from cli.option import Listing
 from cli.propose import propose
 from cli.render import Column, Format
+from cli.revert import revert
 
 app = typer.Typer(name="change", help="Changes of devices, and who allows them.")
 _LIST = """
@@ -64,6 +65,7 @@ class Phase(StrEnum):
 
 app.command()(propose)
 app.command()(emergency)
+app.command()(revert)
 
 
 @app.command(name="list")

@@ -103,7 +103,7 @@ async def _show(
     async with found.nib(*source) as nib:
         scope, device_id = await find(nib, which, region)
         wanted = hash_ or (await _readings(nib, scope, device_id, 1))[0]["running_hash"]
-        running_hash, text = await _text(found, nib, scope, device_id, wanted, source[0])
+        running_hash, text = await text_of(found, nib, scope, device_id, wanted, source[0])
         option.say(f"{device_id} {running_hash[:_SHORT]}")
         return text if text.endswith("\n") else text + "\n"
 
@@ -181,7 +181,7 @@ async def _diff(
             option.say(f"{device_id} was always read as {hashes[0][:_SHORT]}")
             return ""
         before, after = [
-            await _text(found, nib, scope, device_id, one, source[0]) for one in (old, new)
+            await text_of(found, nib, scope, device_id, one, source[0]) for one in (old, new)
         ]
         lines = difflib.unified_diff(
             before[1].splitlines(),
@@ -291,7 +291,7 @@ async def _readings(nib: Nib, scope: str, device_id: str, limit: int) -> list[di
     return rows
 
 
-async def _text(
+async def text_of(
     found: Context, nib: Nib, scope: str, device_id: str, wanted: str, log: Path | None
 ) -> tuple[str, str]:
     """Open the one recorded config whose hash begins so."""
