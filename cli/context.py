@@ -12,7 +12,8 @@ import typer
 
 from cli.option import say
 from pdsno.errors import HomeError, NotFoundError
-from pdsno.home import Home, connect_as_operator, nats_url
+from pdsno.home import Home
+from pdsno.reaching import connect_as_operator, nats_url
 from projections.nib import LocalNib, Nib, RemoteNib
 from projections.nib_at import NibAt
 from projections.projector import Projector

@@ -16,7 +16,8 @@ from cli.option import Listing
 from cli.reach import reach
 from cli.render import Column, Format
 from pdsno.errors import DoctorError
-from pdsno.home import Home, connect_as_operator, nats_url
+from pdsno.home import Home
+from pdsno.reaching import connect_as_operator, nats_url
 from projections.nib import RemoteNib
 from streams import topology
 from streams.clock import utc_now

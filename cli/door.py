@@ -13,9 +13,10 @@ from cli.option import say
 from cli.tenure import parsed
 from pdsno import ceremony
 from pdsno.errors import InviteError, NotFoundError
-from pdsno.home import Home, nats_url
+from pdsno.home import Home
 from pdsno.membership import host, newcomer
 from pdsno.membership.invite import Invite, read_invite, write_invite
+from pdsno.reaching import nats_url
 from pdsno.settings import FILE
 from projections.nib import RemoteNib
 from streams.jetstream import JetStreamLog

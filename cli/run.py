@@ -12,7 +12,8 @@ from cli.context import given
 from cli.option import say
 from pdsno import ceremony
 from pdsno.errors import PrefixError
-from pdsno.home import Home, nats_url
+from pdsno.home import Home
+from pdsno.reaching import nats_url
 from pdsno.settings import FILE
 
 

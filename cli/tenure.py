@@ -11,8 +11,9 @@ from cli.decree import decree, user
 from cli.option import say
 from pdsno.controllers.tenure import renew as ask_to_renew
 from pdsno.errors import NotApplicableError, NotFoundError
-from pdsno.home import GLOBAL_ID, Home, nats_url
+from pdsno.home import GLOBAL_ID, Home
 from pdsno.membership.succession import rotate_root
+from pdsno.reaching import nats_url
 from streams.catalogue.controller import (
     ControllerBlocked,
     ControllerRevoked,

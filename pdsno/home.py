@@ -28,7 +28,6 @@ from pydantic import BaseModel
 
 from pdsno.errors import HomeError
 from pdsno.settings import Settings, read_settings
-from streams.connection import Connection
 from streams.credential import Seed, read_seed
 from streams.credential_file import read_credentials
 from streams.errors import KeyFileError
@@ -312,31 +311,3 @@ def write_private(path: Path, text: str) -> None:
     """Write a secret anew, readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_secret(path, text.encode())
-
-
-def nats_url(home: Home) -> str:
-    """Tell where the log of this home is."""
-    settings = home.settings
-    if settings.nats_url:
-        return settings.nats_url
-    running = home.run / "nats.url"  # where the embedded server of a running `pdsno up` is
-    if running.exists():
-        return running.read_text().strip()
-    return home.server().url
-
-
-async def connect_as_operator(home: Home, url: str, *, within_s: float = 5.0) -> Connection:
-    """Connect as a person's command does: it may ask, and request what operators may."""
-    return await connect(home, url, home.person(), within_s=within_s)
-
-
-async def connect(home: Home, url: str, name: str, *, within_s: float = 5.0) -> Connection:
-    """Connect as a process of this home: with its credentials, encrypted as its settings say."""
-    return await Connection.open(
-        url,
-        name=name,
-        credentials=home.credentials(name),
-        tls=home.tls(),
-        allow_plaintext=home.settings.allow_plaintext,
-        within_s=within_s,
-    )

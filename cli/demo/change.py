@@ -8,7 +8,7 @@ import orjson
 from cli.demo.stage import Stage
 from pdsno.errors import ChangeFailedError
 from pdsno.governance.deciders.token import grant_of
-from pdsno.home import connect_as_operator
+from pdsno.reaching import connect_as_operator
 from streams.catalogue.token import TokenIssued, TokenPresented
 from streams.envelope import Signer, draft
 from streams.event import fresh_id

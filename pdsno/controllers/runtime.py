@@ -20,7 +20,8 @@ from pdsno.controllers.edge import Edge
 from pdsno.controllers.regional import Regional
 from pdsno.controllers.seat import Seat, take_seat
 from pdsno.errors import NotFoundError, SettingsError
-from pdsno.home import GLOBAL_ID, Home, connect
+from pdsno.home import GLOBAL_ID, Home
+from pdsno.reaching import connect
 from streams.connection import Connection, RefusedError
 from streams.errors import PdsnoError
 from streams.name import parse_controller

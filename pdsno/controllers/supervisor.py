@@ -17,10 +17,11 @@ import structlog
 
 from pdsno.controllers.runtime import NIB, path_of
 from pdsno.errors import HomeError
-from pdsno.home import FOUNDER, GLOBAL_ID, Home, connect_as_operator
+from pdsno.home import FOUNDER, GLOBAL_ID, Home
 from pdsno.membership.host import Wish, invite, region_epoch
 from pdsno.membership.invite import read_invite, write_invite
 from pdsno.membership.newcomer import join
+from pdsno.reaching import connect_as_operator
 from projections.nib import RemoteNib
 from streams.errors import PdsnoError
 from streams.jetstream import JetStreamLog

@@ -19,8 +19,8 @@ from pdsno.controllers.delegations import Delegations
 from pdsno.controllers.departed import users_out
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.seat import Seat
-from pdsno.home import connect
 from pdsno.membership import delegation
+from pdsno.reaching import connect
 from streams.account import Account, account_on
 from streams.clock import utc_now
 from streams.credential import SYSTEM

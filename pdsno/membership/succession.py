@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from pdsno.home import FOUNDER, GLOBAL_ID, Home, Member, connect, write_private
+from pdsno.home import FOUNDER, GLOBAL_ID, Home, Member, write_private
+from pdsno.reaching import connect
 from streams.catalogue.controller import ControllerRenewed, RootRotated
 from streams.clock import utc_now
 from streams.envelope import Signer, draft_after, take_apart

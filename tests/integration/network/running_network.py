@@ -15,7 +15,8 @@ from cli.demo.inventory import NOW
 from pdsno.ceremony import create
 from pdsno.controllers.runtime import path_of
 from pdsno.controllers.supervisor import Supervisor, _role_of
-from pdsno.home import Home, connect_as_operator
+from pdsno.home import Home
+from pdsno.reaching import connect_as_operator
 from projections.nib import RemoteNib
 from streams.catalogue.sweep import SweepRequested
 from streams.connection import Connection

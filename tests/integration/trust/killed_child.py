@@ -20,10 +20,11 @@ from pdsno.controllers.runtime import configure_logging, run_role
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.tenure import renew
 from pdsno.controllers.validator import Validator
-from pdsno.home import Home, connect, nats_url
+from pdsno.home import Home
 from pdsno.membership.invite import read_invite
 from pdsno.membership.newcomer import join
 from pdsno.membership.succession import rotate_root
+from pdsno.reaching import connect, nats_url
 from streams.connection import Connection
 from streams.jetstream import JetStreamLog
 

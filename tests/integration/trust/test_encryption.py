@@ -10,7 +10,8 @@ import pytest
 from server_network import SCOPES, account_of, credentials_of, eventually, issue, signing_seed
 
 from pdsno.ceremony import create
-from pdsno.home import Home, connect
+from pdsno.home import Home
+from pdsno.reaching import connect
 from streams.account import account_on
 from streams.clock import utc_now
 from streams.connection import Connection, RefusedError

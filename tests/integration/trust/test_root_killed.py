@@ -4,7 +4,8 @@ import pytest
 from killing import KILLED, run
 
 from pdsno.ceremony import create
-from pdsno.home import FOUNDER, GLOBAL_ID, Home, connect
+from pdsno.home import FOUNDER, GLOBAL_ID, Home
+from pdsno.reaching import connect
 from streams.catalogue.controller import ControllerAdmitted, ControllerRenewed, RootRotated
 from streams.clock import utc_now
 from streams.envelope import Signer, draft

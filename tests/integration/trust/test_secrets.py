@@ -21,8 +21,8 @@ from running_network import ROOT, eventually, running
 from trust_network import GC, LC_A, LC_B, RC_A, SETTINGS, A, asking, invited, new_keys, written
 
 from pdsno.ceremony import create, create_for
-from pdsno.home import connect_as_operator
 from pdsno.membership.invite import write_invite
+from pdsno.reaching import connect_as_operator
 from projections.nib import RemoteNib
 from projections.table import tables
 from streams.catalogue.controller import ControllerRevoked, RotationRequested
