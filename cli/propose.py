@@ -189,8 +189,7 @@ async def _event(
     sql = "SELECT max(number) AS number FROM policy WHERE scope = 'global'"
     number = (await nib.query(sql)).dicts()[0]["number"]
     try:
-        event = proposed(wish, asked, fresh_id(), author, user(), number or 0)
-        return event.model_copy(update={"reverts": reverts})
+        return proposed(wish, asked, fresh_id(), author, user(), number or 0, reverts=reverts)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

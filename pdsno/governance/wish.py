@@ -46,9 +46,19 @@ class Asked:
 
 
 def proposed(
-    wish: Wish, asked: Iterable[Asked], change_id: str, author: str, person: str, policy: int
+    wish: Wish,
+    asked: Iterable[Asked],
+    change_id: str,
+    author: str,
+    person: str,
+    policy: int,
+    *,
+    reverts: str | None = None,
 ) -> ChangeProposed:
-    """Make the proposal of a wish; ValidationError where it cannot travel."""
+    """Make the proposal of a wish; ValidationError where it cannot travel.
+
+    `policy` is the version it was made under, `reverts` the change that it takes back.
+    """
     targets, payloads = packed(asked)
     return ChangeProposed(
         change_id=change_id,
@@ -65,6 +75,7 @@ def proposed(
         opens_at=wish.opens_at,
         closes_at=wish.closes_at,
         downtime_s=wish.downtime_s,
+        reverts=reverts,
     )
 
 

@@ -51,6 +51,8 @@ async def fold(folder: Path, count: int) -> tuple[Path, int]:
         projector = Projector(store, KEYRING, log)
         await projector.catch_up([SCOPE])
         folded = time.perf_counter() - began
+        store.query("CHECKPOINT")
+        bare = path.stat().st_size / 2**20
         slicer, made = Slicer(store), 0
         began = time.perf_counter()
         while slicer.advance():
@@ -60,7 +62,7 @@ async def fold(folder: Path, count: int) -> tuple[Path, int]:
         projector.close()
     print(f"{head:,} events folded in {folded:.1f} s; {made} slices of {SLICE} in {took:.1f} s")
     size = path.stat().st_size / 2**20
-    print(f"the file: {size:.0f} MiB")
+    print(f"the file: {size:.0f} MiB, {bare:.0f} without slices")
     return path, head
 
 
