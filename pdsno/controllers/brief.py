@@ -127,22 +127,24 @@ class Said:
     """What stands on the subject of an execution."""
 
     state: Execution
-    seq: int  # of the last of it; 0: nothing
-    recorded_at: datetime | None
+    seq: int = 0  # of the last of it; 0: nothing
+    recorded_at: datetime | None = None
+    cause: str | None = None  # the id of the event that it was begun for
 
 
 def said(store: Store, scope: str, subject: str) -> Said:
     """Fold what was said of an execution."""
     rows = store.query(
-        "SELECT seq, type, data, recorded_at FROM event WHERE scope = ? AND subject = ?"
+        "SELECT seq, type, data, recorded_at, cause FROM event WHERE scope = ? AND subject = ?"
         " ORDER BY seq",
         [scope, subject],
     ).rows
     state = initial()
-    for seq, kind, data, _ in rows:
+    for seq, kind, data, _, _ in rows:
         state = evolve(state, _event(kind, data), seq)
-    last = rows[-1] if rows else None
-    return Said(state, last[0], last[3].replace(tzinfo=UTC)) if last else Said(state, 0, None)
+    if not rows:
+        return Said(state)
+    return Said(state, rows[-1][0], rows[-1][3].replace(tzinfo=UTC), rows[0][4])
 
 
 def recorded(store: Store, scope: str, device_id: str, running_hash: str) -> list[ConfigRecorded]:

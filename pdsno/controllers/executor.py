@@ -39,13 +39,8 @@ _TRIES = 5
 _SILENT = timedelta(seconds=60)  # who says nothing for so long is not at work any more
 
 OWN = ("obs", "execution", "config", "emergency")  # nouns of which it reads its own subjects
-FOLLOWED = (
-    "token.*.*",
-    "change.*.*",
-    "lock.*",
-    "device.*",
-    "policy.current",
-)  # besides what is its own
+# and what it reads of others:
+FOLLOWED = ("token.*.*", "change.*.*", "lock.*", "device.*", "policy.current")
 
 
 class Executor:
@@ -91,9 +86,7 @@ class Executor:
 
     def _is_work(self, fact: Fact) -> bool:
         match fact.event:
-            case TokenIssued() | TokenPresented():
-                return True
-            case EmergencyRequested() | ChangeRecalled():
+            case TokenIssued() | TokenPresented() | EmergencyRequested() | ChangeRecalled():
                 return True
             case _:
                 return False

@@ -67,9 +67,15 @@ class Workshop:
         )
 
     async def go_on(self, fact: Fact, given: Permission, attempt: int) -> bool:
-        """Take up what was begun; False: another attempt is under way, which may be alive."""
+        """Take up what was begun for this event, and for no other.
+
+        False: another attempt is under way, which may be alive.
+        """
+        if self.has(given.change_id):  # this loop stalled, and its own work was handed out again
+            return False
         journal = await self.journal(fact, given.change_id, attempt)
-        if journal.state.ended is not None:
+        said = brief.said(self.seat.store, self.seat.scope, journal.subject)
+        if journal.state.ended is not None or said.cause != fact.id:
             return True
         if journal.state.attempt >= attempt:
             return False

@@ -316,10 +316,11 @@ async def child(region, moment="never", nth=1, controller_id=LC):
 
 
 @contextlib.asynccontextmanager
-async def region(folder, count=1, more=""):
+async def region(folder, count=1, *, ack_wait_s=1):
     """Make a region with so many agents, seen by its local controller."""
     async with agents(folder, count) as fleet:
-        settings = SETTINGS + ACCESS.format(port=fleet[0].port) + more
+        settings = SETTINGS + ACCESS.format(port=fleet[0].port)
+        settings = settings.replace("ack_wait_s = 1", f"ack_wait_s = {ack_wait_s}")
         async with region_of(folder, fleet, settings) as zone:
             yield zone
 
