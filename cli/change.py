@@ -15,6 +15,7 @@ from cli.emergency import emergency
 from cli.option import Listing
 from cli.propose import propose
 from cli.render import Column, Format
+from cli.revert import revert
 
 app = typer.Typer(name="change", help="Changes of devices, and who allows them.")
 _LIST = """
@@ -64,6 +65,7 @@ class Phase(StrEnum):
 
 app.command()(propose)
 app.command()(emergency)
+app.command()(revert)
 
 
 @app.command(name="list")
@@ -86,6 +88,8 @@ def list_(
     form: option.Form = Format.TABLE,
     columns: option.Columns = None,
     sort: option.Sort = None,
+    at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List changes, the latest first: where each stands, and what it waits for or ended with.
@@ -93,7 +97,8 @@ def list_(
     Example: pdsno change list --phase pending --region zone-a
     """
     wanted: list[Any] = [region, region, phase, phase, author, author, device, device]
-    rows = given(context).rows(log, _LIST, [*wanted, parts, open_, limit or _ALL])
+    wanted += [parts, open_, limit or _ALL]
+    rows = given(context).rows(log, _LIST, wanted, option.moment(at, observed_at))
     Listing(form, columns, sort).write(rows, _COLUMNS, "no changes")
 
 
@@ -103,6 +108,8 @@ def show(
     which: Change,
     region: option.Region = None,
     form: option.Form = Format.TABLE,
+    at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Show one change: what it does, its tier and why, whom it touches, who may approve it.
@@ -112,7 +119,7 @@ def show(
     option.object_only(form)
 
     async def read(found: Context) -> dict[str, Any]:
-        async with found.nib(log) as nib:
+        async with found.nib(log, option.moment(at, observed_at)) as nib:
             return await whole(nib, await find(nib, which, region))
 
     row = asyncio.run(read(given(context)))

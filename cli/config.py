@@ -80,6 +80,7 @@ def show(
     hash_: Hash = None,
     region: option.Region = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Print a device's running config as it was read last, or as it was under a hash.
@@ -89,7 +90,11 @@ def show(
 
     Example: pdsno device config show hq-acc-2
     """
-    option.out(asyncio.run(_show(given(context), which, hash_, region, (log, at))))
+    option.out(
+        asyncio.run(
+            _show(given(context), which, hash_, region, (log, option.moment(at, observed_at)))
+        )
+    )
 
 
 async def _show(
@@ -98,7 +103,7 @@ async def _show(
     async with found.nib(*source) as nib:
         scope, device_id = await find(nib, which, region)
         wanted = hash_ or (await _readings(nib, scope, device_id, 1))[0]["running_hash"]
-        running_hash, text = await _text(found, nib, scope, device_id, wanted, source[0])
+        running_hash, text = await text_of(found, nib, scope, device_id, wanted, source[0])
         option.say(f"{device_id} {running_hash[:_SHORT]}")
         return text if text.endswith("\n") else text + "\n"
 
@@ -113,6 +118,7 @@ def history(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List when a device's config was read, for which change, and since when it drifted.
@@ -125,7 +131,7 @@ def history(
             scope, device_id = await find(nib, which, region)
             return (await nib.query(_READINGS, [scope, device_id, limit or _ALL])).dicts()
 
-    listed = asyncio.run(rows(given(context), (log, at)))
+    listed = asyncio.run(rows(given(context), (log, option.moment(at, observed_at))))
     if form is Format.TABLE:
         listed = [one | {"running_hash": one["running_hash"][:_SHORT]} for one in listed]
     Listing(form, columns, sort).write(listed, _COLUMNS, "its config was never read")
@@ -144,13 +150,18 @@ def diff(
     ] = None,
     region: option.Region = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """Compare two readings of a device's config: the last, and the one before that differs.
 
     Example: pdsno device config diff hq-acc-2 --from 0f3a --to 91bc
     """
-    option.out(asyncio.run(_diff(given(context), which, from_, to, region, (log, at))))
+    option.out(
+        asyncio.run(
+            _diff(given(context), which, from_, to, region, (log, option.moment(at, observed_at)))
+        )
+    )
 
 
 async def _diff(
@@ -170,7 +181,7 @@ async def _diff(
             option.say(f"{device_id} was always read as {hashes[0][:_SHORT]}")
             return ""
         before, after = [
-            await _text(found, nib, scope, device_id, one, source[0]) for one in (old, new)
+            await text_of(found, nib, scope, device_id, one, source[0]) for one in (old, new)
         ]
         lines = difflib.unified_diff(
             before[1].splitlines(),
@@ -257,13 +268,16 @@ def drift(
     columns: option.Columns = None,
     sort: option.Sort = None,
     at: option.At = None,
+    observed_at: option.ObservedAt = None,
     log: option.LogFile = None,
 ) -> None:
     """List configs that no governed change explains: since when, and which change they left.
 
     Example: pdsno device config drift --region zone-a
     """
-    rows = given(context).rows(log, _DRIFT, [region, region, limit or _ALL], at)
+    rows = given(context).rows(
+        log, _DRIFT, [region, region, limit or _ALL], option.moment(at, observed_at)
+    )
     Listing(form, columns, sort).write(rows, _DRIFTS, "no drift was found")
 
 
@@ -277,7 +291,7 @@ async def _readings(nib: Nib, scope: str, device_id: str, limit: int) -> list[di
     return rows
 
 
-async def _text(
+async def text_of(
     found: Context, nib: Nib, scope: str, device_id: str, wanted: str, log: Path | None
 ) -> tuple[str, str]:
     """Open the one recorded config whose hash begins so."""

@@ -11,6 +11,7 @@ from cli.context import Context, Source, given
 from cli.option import Listing
 from cli.record import LIST, ORDER, Status, Which, by_id, find
 from cli.render import Column, Format
+from cli.revert import revert_config
 
 app = typer.Typer(name="device", help="What is on the network.", no_args_is_help=True)
 
@@ -50,6 +51,7 @@ _FACTS = (
 
 for verb in (split, quarantine, release, clear):
     app.command()(verb)
+config.app.command(name="revert")(revert_config)
 app.add_typer(config.app)
 
 

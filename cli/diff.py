@@ -1,6 +1,7 @@
 """pdsno diff: what is different between two moments, and which event made it so."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,13 @@ _COLUMNS = (
     Column("by", rank=2),
     Column("recorded_at", "when", "instant", rank=1),
 )
+_WORDS_MAX = 60  # characters
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+# What is told of a row that came or went.
+_TELLING = (
+    "sys_name", "ifname", "device_id", "presence", "status", "phase", "kind", "about", "author",
+    "held_by", "number", "reason", "addresses",
+)  # fmt: skip
 _MERGED = """
 SELECT device_id FROM device WHERE scope = ? AND (device_id = ? OR merged_into = ?)
 """
@@ -112,13 +120,16 @@ def _concerns(row: dict[str, Any], ids: set[str]) -> bool:
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """Write whole rows in few words, for people."""
-    return {
-        side: ", ".join(
-            f"{name} {render.flat(value)}"
-            for name, value in row[side].items()
-            if not isinstance(value, (dict, list)) or name == "addresses"
-        )
-        for side in ("before", "after")
-        if row["field"] is None and isinstance(row[side], dict)
-    }
+    """Write values in few words, for people; JSON has all of them."""
+    sides = {side: _words(row["table"], row["field"], row[side]) for side in ("before", "after")}
+    return {"id": _HASH.sub(r"\1…", row["id"]), **sides}
+
+
+def _words(table: str, field: str | None, value: Any) -> str | None:
+    if value is None or (table, field) == ("config", "text"):
+        return None
+    if field is None and isinstance(value, dict):
+        plain = {name: one for name, one in value.items() if name in _TELLING and one}
+        value = ", ".join(f"{name} {render.flat(one)}" for name, one in plain.items())
+    text = render.flat(value)
+    return text if len(text) <= _WORDS_MAX else text[: _WORDS_MAX - 1] + "…"

@@ -25,6 +25,7 @@ try:  # loading takes half a second, and Ctrl-C may come within it
         security,
         sql,
         sweep,
+        why,
     )
     from cli.context import Context
     from cli.demo.command import demo
@@ -45,7 +46,7 @@ app.command()(run.up)
 app.command(name="run")(run.run)
 app.command()(discover.discover)
 app.command()(demo)
-for noun in (device, sweep, controller, anomaly, security, policy, change, log, nib, audit):
+for noun in (device, sweep, controller, anomaly, security, policy, change, log, nib, audit, why):
     app.add_typer(noun.app)
 app.command(name="sql")(sql.sql)
 app.command(name="diff")(diff.diff)

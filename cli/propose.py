@@ -16,12 +16,12 @@ from cli.course import By, Within, settle, settled, told
 from cli.decree import decide, user
 from cli.record import by_id, find
 from pdsno.errors import ChangeFileError, NotApplicableError, PolicyError
-from pdsno.governance.digest import config_hash
 from pdsno.governance.document import parse_wish
-from pdsno.governance.wish import Asked, Wish, packed
+from pdsno.governance.wish import Asked, Wish, proposed
 from projections.nib import Nib, RemoteNib
 from streams.catalogue.change import ChangeProposed, Tier
 from streams.clock import from_wire
+from streams.connection import Connection
 from streams.event import fresh_id
 from streams.name import GLOBAL
 
@@ -128,21 +128,36 @@ async def _propose(
     async with found.connection() as connection:
         nib = RemoteNib(connection)
         asked = await wanted(nib, wish, settings, region)
-        regions = {one.region for one in asked}
-        scope = regions.pop() if len(regions) == 1 else GLOBAL
-        event = await _event(nib, wish, asked, by or found.home.person(scope))
+        return await submit(found, connection, wish, asked, by, within_s)
 
-        async def same(_: int) -> ChangeProposed:
-            return event
 
-        subject = event.subject(scope)
-        said = await decide(connection, found.home, scope, subject, same, by=event.author)
-        option.out(event.change_id + "\n")
-        option.say(f"proposed: {said.place}")
-        await nib.query("SELECT 1", wait_for={scope: said.seq})
-        row = await settle(nib, scope, event.change_id, within_s, decided=True)
-        option.say(told(row))
-        return row
+async def submit(
+    found: Context,
+    connection: Connection,
+    wish: Wish,
+    asked: Sequence[Asked],
+    by: str | None,
+    within_s: int,
+    *,
+    reverts: str | None = None,
+) -> dict[str, Any]:
+    """Propose what was found to be wanted, and watch what becomes of it."""
+    nib = RemoteNib(connection)
+    regions = {one.region for one in asked}
+    scope = regions.pop() if len(regions) == 1 else GLOBAL
+    event = await _event(nib, wish, asked, by or found.home.person(scope), reverts)
+
+    async def same(_: int) -> ChangeProposed:
+        return event
+
+    subject = event.subject(scope)
+    said = await decide(connection, found.home, scope, subject, same, by=event.author)
+    option.out(event.change_id + "\n")
+    option.say(f"proposed: {said.place}")
+    await nib.query("SELECT 1", wait_for={scope: said.seq})
+    row = await settle(nib, scope, event.change_id, within_s, decided=True)
+    option.say(told(row))
+    return row
 
 
 async def wanted(
@@ -168,27 +183,13 @@ async def wanted(
     return found
 
 
-async def _event(nib: Nib, wish: Wish, asked: Sequence[Asked], author: str) -> ChangeProposed:
+async def _event(
+    nib: Nib, wish: Wish, asked: Sequence[Asked], author: str, reverts: str | None
+) -> ChangeProposed:
     sql = "SELECT max(number) AS number FROM policy WHERE scope = 'global'"
     number = (await nib.query(sql)).dicts()[0]["number"]
-    targets, payloads = packed(asked)
     try:
-        return ChangeProposed(
-            change_id=fresh_id(),
-            author=author,
-            person=user(),
-            reason=wish.reason,
-            ticket=wish.ticket,
-            targets=targets,
-            payloads=payloads,
-            irreversible=wish.irreversible,
-            config_hash=config_hash(targets, payloads),
-            suggested=wish.suggested,
-            policy_version=number or 0,
-            opens_at=wish.opens_at,
-            closes_at=wish.closes_at,
-            downtime_s=wish.downtime_s,
-        )
+        return proposed(wish, asked, fresh_id(), author, user(), number or 0, reverts=reverts)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,23 +13,25 @@ from cli import option
 from cli.bound import Bound
 from cli.context import Context, given
 from cli.option import Listing
+from cli.propose import wanted
 from cli.render import Column, Format
 from cli.replay import judged
 from cli.version import File, read_policy, read_text, version
 from pdsno.controllers.governed import SUBJECTS, subject_of
 from pdsno.controllers.outlining import outlines
 from pdsno.errors import PolicyCaseError, PolicyReplayError
-from pdsno.governance.case import Case, propose
+from pdsno.governance.case import Cases, Expected, Proposed, propose
 from pdsno.governance.document import (
     default_policy,
     parse_addition,
-    parse_cases,
     parse_policy,
+    parse_trial,
 )
 from pdsno.governance.effective import Effective
 from pdsno.governance.facts import Subject, World
 from pdsno.governance.policy import Policy
 from pdsno.governance.rehearsal import rehearse
+from pdsno.governance.wish import Wish, proposed
 from pdsno.replay.candidate import Compared, Passed, compare
 from streams.clock import to_wire, utc_now
 from streams.name import GLOBAL
@@ -56,7 +59,9 @@ _REPLAY = (
 
 def try_out(
     context: typer.Context,
-    cases: Annotated[Path, typer.Argument(help="Cases, or one proposal: YAML or TOML.")],
+    cases: Annotated[
+        Path, typer.Argument(help="Cases, or a change as it could be proposed: YAML or TOML.")
+    ],
     policy: Annotated[
         Path | None,
         typer.Option(help="This policy; else the one in force.", show_default=False),
@@ -74,18 +79,24 @@ def try_out(
     Devices that the cases do not describe are looked up in the NIB. Nothing is written.
     Example: pdsno policy test cases.yaml --policy policy.toml
     """
-    found, (text, where) = given(context), read_text(cases)
-    wanted = parse_cases(text, where)
+    found, trial = given(context), parse_trial(*read_text(cases))
     document = read_policy(policy, GLOBAL)[0] if policy else None
     added = parse_addition(*read_text(addition)) if addition else None
-    known = {name: one.subject(name) for name, one in wanted.devices.items()}
-    if document is None or wanted.unknown:
-        looked_up, in_force = asyncio.run(_looked_up(found, wanted.unknown, log))
+    known: dict[str, Subject] = {}
+    if isinstance(trial, Cases):
+        known = {name: one.subject(name) for name, one in trial.devices.items()}
+    events: list[Proposed] = []
+    if document is None or isinstance(trial, Wish) or trial.unknown:
+        looked_up, in_force, events = asyncio.run(_looked_up(found, trial, log))
         known |= looked_up
         document = document or in_force
     assert isinstance(document, Policy), "the network's is no addition"
-    policy_ = Effective(document, 1, added, 1 if added else 0)
-    rows = [_tried(one, known, policy_) for one in wanted.case]
+    by = Effective(document, 1, added, 1 if added else 0)
+    if isinstance(trial, Cases):
+        rows = [_tried(propose(o, known, 1), known, by, o.name, o.expect, o.at) for o in trial.case]
+    else:
+        name = trial.reason or str(cases)
+        rows = [_tried(one, known, by, name, Expected(), None) for one in events]
     shown = [row | _plainly(row) for row in rows] if form is Format.TABLE else rows
     Listing(form, columns).write(shown, _CASES)
     failed = [row for row in rows if row["expected"] not in {"as expected", None}]
@@ -95,26 +106,41 @@ def try_out(
 
 
 async def _looked_up(
-    found: Context, names: Sequence[str], log: Path | None
-) -> tuple[dict[str, Subject], Policy]:
-    """Read devices and the policy in force from the NIB."""
+    found: Context, trial: Cases | Wish, log: Path | None
+) -> tuple[dict[str, Subject], Policy, list[Proposed]]:
+    """Read devices and the policy in force from the NIB, and make the proposal of a wish."""
+    events: list[Proposed] = []
     async with found.nib(log) as nib:
-        asked = f"{SUBJECTS} AND d.device_id IN (SELECT unnest(?))"
-        rows = (await nib.query(asked, [list(names)])).rows
+        if isinstance(trial, Wish):
+            asked = await wanted(nib, trial, ((), ()), None)
+            event = proposed(trial, asked, "case", "operator.global.1", "nobody", 1)
+            regions = {one.region for one in asked}
+            events.append(Proposed(regions.pop() if len(regions) == 1 else GLOBAL, event))
+            names = [one.device_id for one in asked]
+        else:
+            names = trial.unknown
+        sql = f"{SUBJECTS} AND d.device_id IN (SELECT unnest(?))"
+        rows = (await nib.query(sql, [names])).rows
         now = await version(nib, GLOBAL)
     document = now.document if now else parse_policy(default_policy(), "the default")
     assert isinstance(document, Policy), "the network's is no addition"
-    return {one.device_id: one for one in map(subject_of, rows)}, document
+    return {one.device_id: one for one in map(subject_of, rows)}, document, events
 
 
-def _tried(case: Case, known: Mapping[str, Subject], policy: Effective) -> dict[str, Any]:
-    proposed = propose(case, known, policy.number)
-    world = World(known, outlines(proposed.event.targets, proposed.event.payloads))
-    outcome = rehearse(proposed.event, proposed.scope, policy, world, case.at or utc_now())
-    shortfalls = case.expect.shortfalls(outcome)
-    asked = case.expect.model_dump(exclude_defaults=True)
+def _tried(
+    one: Proposed,
+    known: Mapping[str, Subject],
+    policy: Effective,
+    name: str,
+    expected: Expected,
+    at: datetime | None,
+) -> dict[str, Any]:
+    world = World(known, outlines(one.event.targets, one.event.payloads))
+    outcome = rehearse(one.event, one.scope, policy, world, at or utc_now())
+    shortfalls = expected.shortfalls(outcome)
+    asked = expected.model_dump(exclude_defaults=True)
     return {
-        "name": case.name,
+        "name": name,
         "tier": outcome.tier or None,
         "decision": outcome.decision,
         "reason": outcome.reason,

@@ -64,7 +64,7 @@ def replay(
     """Make every decision of the log again, by today's deciders on the facts of then.
 
     Settings are those of this home, for no log has them. What is nobody's decision, or was made of
-    more than the log has, is counted on standard error with the reason.
+    more than the log has, is counted on standard error; with -v before the command, by reason.
     Example: pdsno log replay --decider regional-discovery --from 2026-11-25
     """
     deciders = named(decider)
@@ -79,8 +79,8 @@ def replay(
         return
     report = asyncio.run(_replay(given(context), deciders, within, log))
     Listing(form, columns).write(_rows(report), _COLUMNS, "no decision that can be made again")
-    if form is Format.TABLE and not decider:
-        _tell_beyond(report)
+    if form is Format.TABLE:
+        _tell_beyond(report, verbose=given(context).verbose)
     first = report.first
     if first is not None:
         raise ReplayError(told(first), hint=f"pdsno log show {first.place} shows it whole")
@@ -183,12 +183,16 @@ def _json(said: Any) -> list[dict[str, Any]]:
     return [{"subject": o.subject, "type": o.type, "data": dict(o.data)} for o in said]
 
 
-def _tell_beyond(report: Report) -> None:
+def _tell_beyond(report: Report, *, verbose: bool) -> None:
+    """Say what was not decided again: how much of it, or all of it with its reasons."""
     for tally in report.tallies:
         for reason, count in tally.cannot.items():
             option.say(f"{count} of {tally.decider} in {tally.scope} cannot be told: {reason}")
-    if report.beyond:
-        option.say("not decided again:")
+    if not verbose:
+        count = report.beyond.total()
+        option.say(f"{count:,} other events are not decided here; pdsno -v log replay says why")
+        return
+    option.say("not decided again:")
     for name, count in sorted(report.beyond.items()):
         option.say(f"  {count:>7,} {name:<22} {why(name)}")
 

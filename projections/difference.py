@@ -16,7 +16,7 @@ import orjson
 
 from projections.errors import MomentError
 from projections.moment import Place
-from projections.past import make
+from projections.past import fold, make
 from projections.slice import SLICE, Folds, within
 from projections.store import Rows, Store
 from projections.table import Table, tables
@@ -95,19 +95,25 @@ def difference(
             "moments of the world's clock are not compared",
             hint="ask for both lists with --observed-at, and compare what you want to know",
         )
-    wanted = [table for table in tables() if table.name in names]
-    changing = [table for table in wanted if not table.only_grows]
+    for scope, seq in first.positions:
+        if seq > last.seq.get(scope, 0):
+            raise MomentError(
+                f"{first} does not come before {last}: look at {scope}",
+                hint="--from names the earlier moment",
+            )
     with store.cursor() as cursor:
         cursor.begin()
-        make(cursor, changing, first, size)
-        for table in changing:
-            cursor.execute(f"ALTER TABLE temp.{table.name} RENAME TO {table.name}_before")
-        make(cursor, changing, last, size)
         cursor.execute(
             "CREATE TEMP VIEW between_both AS SELECT * FROM event"  # noqa: S608  # our own names
             f" WHERE ({within(last.seq, 'seq <= {}')})"
             f" AND NOT ({within(first.seq, 'seq <= {}')})"
         )
+        there = cursor.execute("SELECT DISTINCT type FROM between_both").fetchall()
+        types = {row[0] for row in there}
+        chosen = [table for table in tables() if table.name in names]
+        wanted = [table for table in chosen if table.wants(types) or not table.types]
+        changing = [table for table in wanted if not table.only_grows]
+        _make_both(cursor, changing, first, last, size)
         found = [delta for table in wanted for delta in _deltas(cursor, table, first, last)]
         gone = {table.name: _gone(cursor, table) for table in changing}
         for table in changing:
@@ -115,6 +121,22 @@ def difference(
         rows = _told(cursor, found, gone)
         cursor.rollback()
     return Rows(COLUMNS, rows)
+
+
+def _make_both(
+    cursor: duckdb.DuckDBPyConnection, changing: list[Table], first: Place, last: Place, size: int
+) -> None:
+    """Make each table twice: as it was at the first moment (`_before`), and at the last."""
+    make(cursor, changing, first, size)
+    for table in changing:
+        cursor.execute(f"ALTER TABLE temp.{table.name} RENAME TO {table.name}_before")
+    if sum(last.seq.values()) - sum(first.seq.values()) > size:
+        make(cursor, changing, last, size)
+        return
+    for table in changing:
+        cursor.execute(f"CREATE TEMP TABLE {table.name} AS FROM {table.name}_before")
+    if changing:
+        fold(cursor, tuple(changing), first.seq, last.seq)
 
 
 def _deltas(

@@ -143,17 +143,18 @@ def make(
             cursor.execute(as_of_slice(table.name, slices))
             changed.append(table)
     if changed:
-        _fold(cursor, tuple(changed), positions, slices)
+        fold(cursor, tuple(changed), slices, positions)
 
 
-def _fold(
+def fold(
     cursor: duckdb.DuckDBPyConnection,
     changed: tuple[Table, ...],
-    positions: Mapping[str, int],
-    slices: Mapping[str, int],
+    first: Mapping[str, int],
+    last: Mapping[str, int],
 ) -> None:
+    """Fold into temporary tables what comes after one position in each scope, until another."""
     names, types, folds = {t.name for t in changed}, types_of(changed), Folds(changed)
-    for scope, seq in positions.items():
-        for after in range(slices.get(scope, 0), seq, _CHUNK):
+    for scope, seq in last.items():
+        for after in range(first.get(scope, 0), seq, _CHUNK):
             there = fill_batch(cursor, scope, after, min(seq, after + _CHUNK), types)
             folds.run(cursor, names, there)

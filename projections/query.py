@@ -95,19 +95,24 @@ def run(
             raise QueryError(_first_line(error), hint=_DIALECT) from error
     if len(rows) > rows_max:
         raise QueryError(f"the answer has more than {rows_max:,} rows", hint="add a LIMIT")
-    found = [tuple(plain(value) for value in row) for row in rows]
-    _check_values(columns, found)
-    return Rows(columns, found)
+    found = [_plain_column(*one) for one in zip(columns, zip(*rows, strict=True), strict=False)]
+    return Rows(columns, list(zip(*found, strict=True)))
 
 
-def _check_values(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    for row in rows:
-        for name, value in zip(columns, row, strict=True):
-            if isinstance(value, str) and len(value) > VALUE_MAX:
-                raise QueryError(
-                    f"a value of {name} has {len(value):,} characters, more than {VALUE_MAX:,}",
-                    hint="take a part of it: substr(…, 1, 1000)",
-                )
+def _plain_column(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Write the values of one column; most kinds need a look at their types, and no more."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {datetime} and all(one is None or one.tzinfo is None for one in values):
+        return [one and one.isoformat(timespec="microseconds") + "Z" for one in values]
+    if not kinds <= {str, bool, float}:
+        values = [plain(value) for value in values]
+    for value in values:
+        if isinstance(value, str) and len(value) > VALUE_MAX:
+            raise QueryError(
+                f"a value of {name} has {len(value):,} characters, more than {VALUE_MAX:,}",
+                hint="take a part of it: substr(…, 1, 1000)",
+            )
+    return values
 
 
 def plain(value: Any) -> Any:

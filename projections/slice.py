@@ -180,9 +180,9 @@ class Slicer:
             self._cursor = None
 
 
-async def keep_slices(store: Store, projector: Projector) -> None:
+async def keep_slices(store: Store, projector: Projector, *, size: int = SLICE) -> None:
     """Make slices behind the fold until cancelled; without them the past is only slower."""
-    slicer = await asyncio.to_thread(Slicer, store)
+    slicer = await asyncio.to_thread(Slicer, store, size=size)
     folded = 0
     while True:
         before, folded = folded, sum(projector.position.values())

@@ -20,7 +20,7 @@ def demo(
         Path | None, typer.Option(help="Keep the demo's folder here, to look at afterwards.")
     ] = None,
 ) -> None:
-    """Watch all of it work, on this machine alone: under a minute, nothing is left behind.
+    """Watch all of it work, on this machine alone, in a minute or two; nothing is left behind.
 
     As root it adds hosts in network namespaces, for ARP. Example: pdsno demo --keep ./demo
     """

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.demo import change, discovery, evidence, inventory, network, rebuild
+from cli.demo import again, change, discovery, evidence, inventory, network, past, rebuild
 from cli.demo.stage import Stage
 from pdsno import ceremony
 from streams.secret_file import write_secret
 
-ACTS = (discovery, rebuild, change, evidence)
+ACTS = (discovery, rebuild, change, past, evidence, again)
 SETTINGS = f"""
 nats_port = 0
 regions = ["zone-a", "zone-b"]

@@ -20,6 +20,7 @@ from pdsno.controllers.network_answer import across_regions
 from pdsno.controllers.notary import Notary
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
+from pdsno.controllers.second_look import second_look
 from pdsno.controllers.sentry import Sentry
 from pdsno.controllers.validator import Door, Validator
 from pdsno.controllers.verdict import accepted_of
@@ -64,6 +65,7 @@ class Central:
                     seat, region, "global-discovery", ("obs.*.*",), self.decide, into=GLOBAL
                 )
                 group.create_task(reactor.run())
+                group.create_task(second_look(seat, region).run())
             heartbeat_s = seat.home.settings.heartbeat_s
             group.create_task(every(heartbeat_s / 2, self.watch))
             group.create_task(every(heartbeat_s / 2, Sentry(seat, scopes).look))

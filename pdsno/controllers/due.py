@@ -6,7 +6,8 @@ So the same NIB and the same moment give the same decision again, whenever it is
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pdsno.controllers.governed import Matter, Reading, is_root
+from pdsno.controllers.governed import Reading, is_root
+from pdsno.controllers.matter import Matter
 from pdsno.governance.change import FINAL, Change
 from pdsno.governance.deciders import change, emergency, outcome, parent
 from pdsno.governance.facts import Facts

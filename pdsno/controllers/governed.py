@@ -6,25 +6,21 @@ decision can name what it was based on.
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import orjson
 
+from pdsno.controllers.matter import Matter, matter_of
 from pdsno.controllers.outlining import outlines
-from pdsno.governance.change import FINAL, Asked, Change, evolve
+from pdsno.governance.change import FINAL, Asked
 from pdsno.governance.deciders import emergency, lock
-from pdsno.governance.deciders import token as token_decider
 from pdsno.governance.effective import Effective
 from pdsno.governance.facts import Facts, Subject, Usage, World
 from pdsno.governance.policy import Addition, Policy
 from projections.store import Store
 from streams.catalogue.change import Target
-from streams.catalogue.token import TokenIssued
-from streams.event import REGISTRY, Event
 from streams.name import GLOBAL, parse_controller, token
 
 _HOUR = timedelta(hours=1)
@@ -43,17 +39,9 @@ LEFT JOIN controller c ON c.scope = d.scope AND c.controller_id = d.controller_i
 LEFT JOIN degradation g ON g.scope = d.scope AND g.device_id = d.device_id
      AND g.cleared_at IS NULL
 WHERE d.merged_into IS NULL"""
-_CLASSES = {kind.declared.name: kind for kind in REGISTRY.values()}
-
-
-@dataclass(frozen=True, slots=True)
-class Matter:
-    """One change as it stands: what the log says of it, and where the story goes on."""
-
-    state: Change
-    last_id: str  # of the newest event about it: the cause of what is decided now
-    correlation: str  # the id of the event that began it
-    tokens: dict[str, token_decider.Token]  # by executor
+D = TypeVar("D", Policy, Addition)
+_DOCUMENTS: dict[str, Policy | Addition] = {}  # by hash
+_DOCUMENTS_MAX = 64
 
 
 class Reading:
@@ -75,49 +63,57 @@ class Reading:
     def matter(self, scope: str, change_id: str) -> Matter | None:
         """Read a change's own history, its tokens' and its executions'."""
         found = self.rows(
-            "SELECT first_seq, author FROM change WHERE scope = ? AND change_id = ?",
+            "SELECT first_seq, author, kind, approved FROM change"
+            " WHERE scope = ? AND change_id = ?",
             [scope, change_id],
         )
         if not found:
             return None
-        first_seq, author = found[0]
+        first_seq, author, kind, approved = found[0]
+        subjects = [f"pdsno.{scope}.change.{token(author)}.{change_id}"]
+        if kind == "emergency":
+            subjects.append(f"pdsno.{scope}.execution.{token(author)}.{change_id}")
+        for share in orjson.loads(approved)["shares"] if approved else ():
+            executor = token(share["controller_id"])
+            subjects.append(f"pdsno.{scope}.token.{executor}.{share['token_id']}")
+            subjects.append(f"pdsno.{scope}.execution.{executor}.{change_id}")
+        one = "subject = ?" if len(subjects) == 1 else "subject IN (SELECT unnest(?))"
         rows = self.rows(
-            """
-            SELECT seq, id, type, data, source FROM event
-            WHERE scope = ? AND seq >= ? AND (
-                subject = ? OR (ends_with(subject, ?) AND starts_with(subject, ?))
-                OR subject IN (SELECT 'pdsno.' || scope || '.token.'
-                                      || replace(controller_id, '.', '-') || '.' || token_id
-                               FROM token WHERE scope = ? AND change_id = ?))
-            ORDER BY seq
-            """,
-            [
-                scope,
-                first_seq,
-                f"pdsno.{scope}.change.{token(author)}.{change_id}",
-                "." + change_id,
-                f"pdsno.{scope}.execution.",
-                scope,
-                change_id,
-            ],
+            f"SELECT seq, id, type, data FROM event WHERE scope = ? AND seq >= ? AND {one}"  # noqa: S608  # our own words
+            " ORDER BY seq",
+            [scope, first_seq, subjects[0] if len(subjects) == 1 else subjects],
         )
-        return _matter(scope, [(seq, id_, _event(name, data)) for seq, id_, name, data, _ in rows])
+        return matter_of(scope, rows)
 
     def effective(self, scope: str) -> Effective | None:
         """Read the policy in force in a scope; None: there is none yet."""
         rows = self.rows(
-            "SELECT scope, number, document FROM policy WHERE scope IN (?, ?)"
-            " QUALIFY number = max(number) OVER (PARTITION BY scope)",
+            "SELECT scope, max(number), arg_max(document_hash, number) FROM policy"
+            " WHERE scope IN (?, ?) GROUP BY scope",
             [GLOBAL, scope],
         )
-        found = {where: (number, document) for where, number, document in rows}
+        found = {where: (int(number), name) for where, number, name in rows}
         if GLOBAL not in found:
             return None
-        number, document = found[GLOBAL]
+        number, name = found[GLOBAL]
+        policy = self._document(Policy, GLOBAL, number, name)
         if scope == GLOBAL or scope not in found:
-            return Effective(_policy(document), number)
+            return Effective(policy, number)
         added_number, added = found[scope]
-        return Effective(_policy(document), number, _addition(added), added_number)
+        addition = self._document(Addition, scope, added_number, added)
+        return Effective(policy, number, addition, added_number)
+
+    def _document(self, model: type[D], scope: str, number: int, name: str) -> D:
+        """Read a version of the policy; what has the same hash was read before."""
+        if name not in _DOCUMENTS:
+            sql = "SELECT document FROM policy WHERE scope = ? AND number = ?"
+            while len(_DOCUMENTS) >= _DOCUMENTS_MAX:
+                del _DOCUMENTS[next(iter(_DOCUMENTS))]
+            document = orjson.loads(self.rows(sql, [scope, number])[0][0])
+            _DOCUMENTS[name] = model.model_validate(document)
+        found = _DOCUMENTS[name]
+        assert isinstance(found, model), "a hash is of one document"
+        return found
 
     def facts(
         self, me: str, scope: str, matter: Matter, at: datetime, *, whole: bool = True
@@ -132,11 +128,12 @@ class Reading:
             world = World(held_by=self._held(asked.targets), tokens=matter.tokens)
             return Facts(me, self.effective(scope), world)
         devices = self.devices({(one.region, one.device_id) for one in asked.targets})
+        usage, same = self._usage(scope, asked, at)
         world = World(
             devices=devices,
             outlines=outlines(asked.targets, asked.payloads),
-            usage=self._usage(scope, asked, at),
-            duplicate_of=self._duplicate(scope, asked),
+            usage=usage,
+            duplicate_of=self._duplicate(scope, asked) if same else None,
             held_by=self._held(asked.targets),
             tokens=matter.tokens,
         )
@@ -151,12 +148,14 @@ class Reading:
         )
         return {row[0]: subject_of(row) for row in rows}
 
-    def _usage(self, scope: str, asked: Asked, at: datetime) -> Usage:
+    def _usage(self, scope: str, asked: Asked, at: datetime) -> tuple[Usage, bool]:
+        """Count what is under way; tell whether any other change has the same content."""
         rows = self.rows(
             """
             SELECT count(*) FILTER (kind = 'change' AND author = $author AND proposed_at > $since),
                    count(*) FILTER (kind = 'change' AND author = $author AND phase = 'PENDING'),
-                   count(*) FILTER (phase IN ('APPROVED', 'EXECUTING', 'ROLLING_BACK'))
+                   count(*) FILTER (phase IN ('APPROVED', 'EXECUTING', 'ROLLING_BACK')),
+                   count(*) FILTER (config_hash = $hash)
             FROM change WHERE scope = $scope AND change_id != $own
             """,
             {
@@ -164,9 +163,11 @@ class Reading:
                 "since": (at - _HOUR).astimezone(UTC).replace(tzinfo=None),
                 "scope": scope,
                 "own": asked.change_id,
+                "hash": asked.config_hash,
             },
         )
-        return Usage(*rows[0])
+        proposed, open_, executing, same = rows[0]
+        return Usage(proposed, open_, executing), same > 0
 
     def _duplicate(self, scope: str, asked: Asked) -> str | None:
         """Find a change that stands approved or executed with the same content.
@@ -274,32 +275,3 @@ def reading(store: Store) -> Iterator[Reading]:
 def is_root(controller_id: str) -> bool:
     """Tell whether this is the global controller."""
     return parse_controller(controller_id).role == "global"
-
-
-def _matter(scope: str, story: Sequence[tuple[int, str, Event]]) -> Matter:
-    state = Change(scope)
-    tokens: dict[str, token_decider.Token] = {}
-    names: dict[str, str] = {}  # executor by token
-    for seq, _, event in story:
-        state = evolve(state, event, seq)
-        if isinstance(event, TokenIssued):
-            names.setdefault(event.token_id, event.controller_id)
-        executor = names.get(getattr(event, "token_id", None) or "")
-        if executor is not None:
-            before = tokens.get(executor, token_decider.initial())
-            tokens[executor] = token_decider.evolve(before, event, seq)
-    return Matter(state, story[-1][1], story[0][1], tokens)
-
-
-def _event(name: str, data: str) -> Event:
-    return _CLASSES[name].model_validate_json(data)
-
-
-@lru_cache(maxsize=8)
-def _policy(document: str) -> Policy:
-    return Policy.model_validate(orjson.loads(document))
-
-
-@lru_cache(maxsize=64)
-def _addition(document: str) -> Addition:
-    return Addition.model_validate(orjson.loads(document))

@@ -20,9 +20,10 @@ import structlog
 from pdsno.controllers.committing import commit
 from pdsno.controllers.due import concerns_root, due, mine
 from pdsno.controllers.expiry import expire_locks
-from pdsno.controllers.governed import Matter, is_root, reading
+from pdsno.controllers.governed import is_root, reading
 from pdsno.controllers.heartbeat import every
 from pdsno.controllers.hold import held
+from pdsno.controllers.matter import Matter
 from pdsno.controllers.reactor import Decision, Reactor
 from pdsno.controllers.seat import Seat
 from pdsno.controllers.verdict import accepted_of

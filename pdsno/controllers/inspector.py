@@ -1,11 +1,15 @@
 """Reads running configs because somebody asked, and says where they are not as they were left.
 
-reads     config.requested on its own subjects
+reads     config.requested on its own subjects, and what its own sweeps saw changed
 emits     config.recorded, device.drifted, config.checked
+
+A sweep that sees a device's own text changed has it read as well, where governed changes left
+something there. It says no more than what drifted: most of the time it saw a change of ours.
 """
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -19,6 +23,8 @@ from pdsno.controllers.verdict import Fact, accepted_of
 from pdsno.execution.errors import ExecutionError
 from projections.errors import NibError
 from streams.catalogue.config import ConfigChecked, ConfigRequested
+from streams.catalogue.device import DeviceSighted
+from streams.clock import utc_now
 from streams.envelope import draft_after
 from streams.errors import LogError
 from streams.event import Event
@@ -28,6 +34,8 @@ _log = structlog.get_logger()
 _RETRY_S = 1.0
 _DETAIL_MAX = 1000
 _PARTS_MAX = 50  # of one device; the latest
+_TELLING = {"sys_name", "sys_location", "sys_contact", "sys_descr"}
+_SOON = timedelta(minutes=10)  # an older sighting is no reason to look now
 
 
 class Inspector:
@@ -40,7 +48,8 @@ class Inspector:
     async def run(self) -> None:
         """Work until cancelled."""
         seat = self._seat
-        durable, subjects = f"local-config-{seat.token}", (f"config.{seat.token}.*",)
+        durable = f"local-config-{seat.token}"
+        subjects = (f"config.{seat.token}.*", f"obs.{seat.token}.*")
         async for deliveries in seat.log.work(seat.scope, durable, subjects):
             async with held(deliveries, seat.home.settings.ack_wait_s) as in_hand:
                 try:
@@ -58,8 +67,13 @@ class Inspector:
         seat = self._seat
         await seat.projector.reached({seat.scope: max(in_hand)})
         for fact in accepted_of(seat.store, deliveries):
-            if isinstance(fact.event, ConfigRequested) and not self._answered(fact):
-                await self._answer(fact, fact.event)
+            match fact.event:
+                case ConfigRequested() as request if not self._answered(fact):
+                    await self._answer(fact, request)
+                case DeviceSighted() as sighted if self._tells(fact, sighted):
+                    await self._look(fact, sighted.device_id)
+                case _:
+                    pass
         for seq in list(in_hand):
             await in_hand.pop(seq).ack()
 
@@ -70,6 +84,33 @@ class Inspector:
                 [self._seat.scope, fact.id],
             ).rows
         )
+
+    def _tells(self, fact: Fact, sighted: DeviceSighted) -> bool:
+        """Tell whether a sighting is a reason to look: it is of now, and of no change under way."""
+        if _TELLING.isdisjoint(sighted.changed) or utc_now() - fact.recorded_at > _SOON:
+            return False
+        held = self._seat.store.query(
+            "SELECT 1 FROM lock WHERE scope = ? AND device_id = ? AND held_by IS NOT NULL",
+            [self._seat.scope, sighted.device_id],
+        ).rows
+        return not held
+
+    async def _look(self, fact: Fact, name: str) -> None:
+        """Read what changes left on a device, and say what drifted."""
+        seat, events = self._seat, list[Event]()
+        left = drift.left(seat.store, seat.scope, name, self._toolbox.driver)
+        for (driver, part), expected in left.items():
+            try:
+                async with self._toolbox.open(name, driver) as device:
+                    running = await device.read(part)
+            except ExecutionError as error:
+                _log.info("a device cannot be read", device_id=name, why=str(error))
+                continue
+            found = drift.drifted(seat.controller_id, name, expected, running.content_hash)
+            events += [*self._toolbox.sealed(name, running), *found] if found else []
+        drafts = [draft_after(fact.id, e, seat.scope, position=n) for n, e in enumerate(events)]
+        if drafts:
+            await seat.emit(drafts)
 
     async def _answer(self, fact: Fact, request: ConfigRequested) -> None:
         """Read what there is to read, and say all of it in one batch."""
@@ -127,7 +168,8 @@ class Inspector:
             expected_hash=expected.running_hash if expected else None,
             change_id=expected.change_id if expected else None,
         )
-        return [*self._toolbox.sealed(name, running), *found, checked]
+        kept = await asyncio.to_thread(self._toolbox.sealed, name, running)
+        return [*kept, *found, checked]
 
     def _failed(
         self, request: ConfigRequested, driver: str, part: Sequence[str], why: str

@@ -23,7 +23,6 @@ from pdsno.execution.errors import (
 from pdsno.governance.digest import sha256
 from streams.catalogue.change import Target
 from streams.catalogue.execution import (
-    ConfigRecorded,
     ExecutionApplying,
     ExecutionConfigRead,
     ExecutionConfirming,
@@ -239,7 +238,8 @@ class Operation:
 
     async def _say(self, running: Running, phase: Phase, *more: Event) -> None:
         """Record a config and say that it was read, in one batch with what follows from it."""
-        kept: list[ConfigRecorded] = self._toolbox.sealed(self._target.device_id, running)
+        name = self._target.device_id
+        kept = await asyncio.to_thread(self._toolbox.sealed, name, running)
         read = ExecutionConfigRead(**self._about, phase=phase, running_hash=running.content_hash)
         await self._journal.say(*kept, read, *more)
 

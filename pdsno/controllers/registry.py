@@ -11,6 +11,7 @@ from pdsno.membership.deciders.invitation import Invitation
 from pdsno.membership.deciders.renewal import Member
 from projections.store import Store
 from streams.keys import KeyId
+from streams.name import token
 
 _INVITATION = """
 SELECT temp_id, role, region, wanted_id, rejoin, expires_at, public_key, exchange_key, server_user,
@@ -123,9 +124,9 @@ def epochs(store: Store, scope: str) -> set[tuple[int, int]]:
 def issuers(store: Store, scope: str, controller_id: str) -> list[str]:
     """Read who admitted and renewed a member."""
     rows = store.query(
-        "SELECT DISTINCT source FROM event WHERE scope = ? AND data->>'controller_id' = ?"
+        "SELECT DISTINCT source FROM event WHERE scope = ? AND subject = ?"
         " AND type IN ('controller.admitted', 'controller.renewed') ORDER BY ALL",
-        [scope, controller_id],
+        [scope, f"pdsno.{scope}.controller.{token(controller_id)}"],
     ).rows
     return [row[0] for row in rows]
 

@@ -14,8 +14,9 @@ from datetime import timedelta
 import structlog
 
 from pdsno.controllers import brief
-from pdsno.controllers.governed import Matter, reading
+from pdsno.controllers.governed import reading
 from pdsno.controllers.governor import caught_up_with_policy
+from pdsno.controllers.matter import Matter
 from pdsno.controllers.verdict import Fact
 from pdsno.controllers.workshop import Workshop, by_policy
 from pdsno.governance.change import Change

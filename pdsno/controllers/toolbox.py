@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from pdsno.controllers import brief
 from pdsno.controllers.seat import Seat
 from pdsno.execution import drivers, vault
 from pdsno.execution.access import Accesses
-from pdsno.execution.drivers.interface import Device, Driver, Running
+from pdsno.execution.drivers.interface import Device, Driver, Reach, Running
 from pdsno.execution.errors import AccessError, ConfigSealedError
 from projections.store import Store
 from streams.catalogue.change import Target
@@ -51,18 +51,22 @@ class Toolbox:
             self._drivers[name] = drivers.find(name)
         return self._drivers[name]
 
-    def open(self, device_id: str, driver: str) -> AbstractAsyncContextManager[Device]:
+    @asynccontextmanager
+    async def open(self, device_id: str, driver: str) -> AsyncIterator[Device]:
         """Reach a device at the first of its addresses that an [[access]] is for."""
+        reach = await asyncio.to_thread(self._reach, device_id, driver)
+        async with self.driver(reach.driver).open(reach) as device:
+            yield device
+
+    def _reach(self, device_id: str, driver: str) -> Reach:
         scope = self.seat.scope
         addresses = addresses_of(self.seat.store, scope, device_id)
         for address in addresses:
             try:
-                reach = self.accesses.reach(device_id, address, scope, driver)
+                return self.accesses.reach(device_id, address, scope, driver)
             except AccessError:
                 if address == addresses[-1]:
                     raise
-            else:
-                return self.driver(reach.driver).open(reach)
         raise AccessError(f"{device_id} has no address", hint=f"pdsno device show {device_id}")
 
     def sealed(self, device_id: str, running: Running) -> list[ConfigRecorded]:

@@ -13,7 +13,8 @@ PdsnoError (streams.errors)
     ├── ConfigSealedError     90   a recorded config cannot be opened with the keys held here
     ├── DriftError            91   a device's config is not as the last change left it
     ├── CheckUnansweredError  92   no controller said in time what a device runs
-    └── EmergencyRefusedError 93   a local controller may not act first; it proposed it instead
+    ├── EmergencyRefusedError 93   a local controller may not act first; it proposed it instead
+    └── RevertConflictError   94   what is to be put back was changed again since
 
 `may_have_changed` is what an executor asks first. False: the device is as it was. True: nobody can
 tell before reading it; what an answer would have told did not arrive, or said that half was done.
@@ -102,3 +103,9 @@ class EmergencyRefusedError(ExecutionError):
     """A local controller may not act first: it proposed it instead, or was not asked rightly."""
 
     exit_code = 93
+
+
+class RevertConflictError(ExecutionError):
+    """What is to be put back was changed again since: it is left as it is."""
+
+    exit_code = 94

@@ -21,6 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 Path = Sequence[str | int]
 _MAX_BYTES = 200_000  # a version travels whole in one event
 _HEADER = re.compile(r"^\s*\[(\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$")
+_CHANGE = re.compile(r"^(?:\[\[change\]\]|change\s*[:=])", re.MULTILINE)
 _KEY = re.compile(r"^\s*(\"[^\"]+\"|'[^']+'|[A-Za-z0-9_-]+)\s*[=.]")
 
 
@@ -48,6 +49,11 @@ def parse_cases(text: str, where: str) -> Cases:
 def parse_wish(text: str, where: str) -> Wish:
     """Read a change that somebody wants; PolicyError as for a policy."""
     return _parse(Wish, text, where, "docs/change.md shows a file that can be proposed")
+
+
+def parse_trial(text: str, where: str) -> Cases | Wish:
+    """Read what a policy is tried on: cases, or a change as it could be proposed."""
+    return parse_wish(text, where) if _CHANGE.search(text) else parse_cases(text, where)
 
 
 def parse(text: str, where: str, scope: str) -> Policy | Addition:

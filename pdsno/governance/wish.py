@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from pdsno.governance.digest import canonical
+from pdsno.governance.digest import canonical, config_hash
 from pdsno.governance.policy import Section
-from streams.catalogue.change import Target, Tier
+from streams.catalogue.change import ChangeProposed, Target, Tier
 from streams.name import Token
 
 
@@ -43,6 +43,40 @@ class Asked:
     driver: str
     payload: JsonValue
     rollback: JsonValue | None
+
+
+def proposed(
+    wish: Wish,
+    asked: Iterable[Asked],
+    change_id: str,
+    author: str,
+    person: str,
+    policy: int,
+    *,
+    reverts: str | None = None,
+) -> ChangeProposed:
+    """Make the proposal of a wish; ValidationError where it cannot travel.
+
+    `policy` is the version it was made under, `reverts` the change that it takes back.
+    """
+    targets, payloads = packed(asked)
+    return ChangeProposed(
+        change_id=change_id,
+        author=author,
+        person=person,
+        reason=wish.reason,
+        ticket=wish.ticket,
+        targets=targets,
+        payloads=payloads,
+        irreversible=wish.irreversible,
+        config_hash=config_hash(targets, payloads),
+        suggested=wish.suggested,
+        policy_version=policy,
+        opens_at=wish.opens_at,
+        closes_at=wish.closes_at,
+        downtime_s=wish.downtime_s,
+        reverts=reverts,
+    )
 
 
 def packed(asked: Iterable[Asked]) -> tuple[list[Target], list[JsonValue]]:

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pdsno.controllers.governed import Matter, reading
+from pdsno.controllers.governed import reading
+from pdsno.controllers.matter import Matter
 from pdsno.governance.effective import Effective
 from pdsno.governance.facts import Facts
 from pdsno.governance.policy import Policy

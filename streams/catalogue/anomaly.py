@@ -8,7 +8,12 @@ from streams.event import Event, event
 from streams.name import Token
 
 AnomalyKind = Literal[
-    "MAC_IN_TWO_REGIONS", "NEW_DEVICE_SPIKE", "SWEEP_OVERDUE", "IDENTITY_CHANGED", "IDENTITY_SHARED"
+    "MAC_IN_TWO_REGIONS",
+    "NEW_DEVICE_SPIKE",
+    "SWEEP_OVERDUE",
+    "IDENTITY_CHANGED",
+    "IDENTITY_SHARED",
+    "TIER_UNDERSTATED",
 ]
 
 

@@ -153,6 +153,20 @@ class Driver(Protocol):
         """Let go of what the driver holds between devices."""
 
 
+@runtime_checkable
+class Restorer(Protocol):
+    """What a driver offers besides when its changes can be taken back later, as changes."""
+
+    def restoring(self, before: Running, after: Running, like: Payload) -> Payload:
+        """Write the payload that makes of `after` what was before; `like` is one of its payloads.
+
+        PayloadError when there is none. Pure.
+        """
+
+    def piece(self, path: str) -> str:
+        """Name what `restoring` writes as one, that a path is of. Pure."""
+
+
 def parse(model: type[M], payload: Payload) -> M:
     """Read a payload into a driver's model; PayloadError names the item that is wrong."""
     try:

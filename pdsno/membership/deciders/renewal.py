@@ -5,12 +5,17 @@ decides   who admitted it: the global controller, or its regional one
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pdsno.membership.deciders import freshness
 from pdsno.membership.deciders.assignment import next_key_id
-from streams.catalogue.controller import ControllerRenewed
+from streams.catalogue.controller import (
+    ControllerAdmitted,
+    ControllerRenewed,
+    ControllerRevoked,
+    RotationRequested,
+)
 from streams.catalogue.join import JoinRefused, Refusal
 from streams.event import Event
 from streams.name import token
@@ -39,6 +44,39 @@ class Member:
     valid_until: datetime | None = None  # None: it was never admitted here
     revoked: bool = False
     rotation_wanted: bool = False
+
+
+initial = Member
+
+
+def evolve(state: Member, event: Event) -> Member:
+    """Fold one event; what the reader would not accept leaves it as it is."""
+    match event:
+        case ControllerAdmitted() if state.valid_until is None:
+            return replace(
+                state,
+                public_key=event.public_key,
+                key_id=event.key_id,
+                server_user=event.server_user,
+                valid_until=event.valid_until,
+            )
+        case _ if state.valid_until is None:
+            return state
+        case ControllerRenewed() if not state.revoked:
+            return replace(
+                state,
+                public_key=event.public_key,
+                key_id=event.key_id,
+                server_user=event.server_user,
+                valid_until=event.valid_until,
+                rotation_wanted=False,
+            )
+        case RotationRequested():
+            return replace(state, rotation_wanted=True)
+        case ControllerRevoked():
+            return replace(state, revoked=True)
+        case _:
+            return state
 
 
 @dataclass(frozen=True, slots=True)

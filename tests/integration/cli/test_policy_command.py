@@ -111,6 +111,19 @@ def test_cases_are_tried_on_a_policy_and_on_devices_that_the_nib_knows(live, wri
     pdsno(live, "policy", "test", cases).refused(17, "cases.yaml:8: case 'text by itself', expect")
 
 
+def test_a_change_is_tried_before_it_is_proposed(live, written):
+    file = written.with_name("change.yaml")
+    file.write_text(
+        "reason: moved\nchange:\n  - devices: [hq-core-1]\n"
+        "    payload: {set: [{oid: 1.3.6.1.2.1.1.6.0, type: text, value: rack 7}]}\n"
+        "    rollback: {set: [{oid: 1.3.6.1.2.1.1.6.0, type: text, value: rack 6}]}\n"
+    )
+    (one,) = pdsno(live, "policy", "test", file, "-o", "json").json()
+    assert (one["name"], one["tier"], one["decided_by"]) == ("moved", "HIGH", "global")
+    assert "CRITICAL" in [why["rule"] for why in one["why"]]
+    assert pdsno(live, "change", "list", "-o", "json").json() == []
+
+
 def _device_id(home, name):
     return pdsno(home, "device", "show", name, "-o", "json").json()["device_id"]
 

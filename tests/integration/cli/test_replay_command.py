@@ -16,7 +16,12 @@ def test_a_live_log_and_its_export_come_out_the_same(live, exported):
 
 
 def test_what_is_not_decided_again_is_said_with_its_reason(live, exported):
-    ran = pdsno(live, "log", "replay", "--log", exported)
+    short, ran = both(
+        live,
+        ["log", "replay", "--log", exported],
+        ["-v", "log", "replay", "--log", exported],
+    )
+    assert "other events are not decided here; pdsno -v log replay says why" in short.err
     assert ran.code == 0, ran.err
     assert "not decided again:" in ran.err
     assert "device.sighted         what a network answered: an input" in ran.err

@@ -39,8 +39,9 @@ def free_port():
 class Agent:
     """One snmpd at one address; its location is what changes are about."""
 
-    def __init__(self, address, port, folder):
+    def __init__(self, address, port, folder, listen=""):
         self.address, self.port, self.folder = address, port, folder
+        self.listen = listen or address
         self.process = None
 
     async def start(self):
@@ -50,7 +51,7 @@ class Agent:
             script.write_text(text)
             script.chmod(0o755)
         lines = [
-            f"agentAddress udp:{self.address}:{self.port}",
+            f"agentAddress udp:{self.listen}:{self.port}",
             "psysLocation before",
             "psysContact before",
             f"rwcommunity {COMMUNITY}",

@@ -79,7 +79,7 @@ ACCESS = """
 name = "agents"
 driver = "snmp"
 port = {port}
-timeout_s = 0.4
+timeout_s = 1.0
 retries = 1
 community = "secret://file/snmp-rw"
 """

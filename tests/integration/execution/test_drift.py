@@ -3,7 +3,7 @@
 import asyncio
 
 from agent_process import CONTACT, LIAR, LOCATION
-from governed_region import ADA, LC, executing, region, setting
+from governed_region import ADA, LC, eventually, executing, region, setting
 
 from pdsno.execution import vault
 from streams.catalogue.config import ConfigRequested
@@ -59,6 +59,26 @@ async def test_what_somebody_changed_by_hand_has_drifted_from_the_change_that_le
         assert [(d.found_hash, d.change_id) for d in drifted] == [
             (one.running_hash, asked.change_id)
         ] * 2
+
+
+async def test_a_sweep_that_sees_a_devices_text_changed_finds_what_drifted(tmp_path):
+    async with region(tmp_path) as zone, executing(zone):
+        asked = zone.proposal()
+        await zone.approved(asked)
+        await zone.finished(asked.change_id)
+        await zone.free(asked)
+        seen = {"novelty": "changed", "changed": ["sys_location"]}
+        await zone.sight("d1", zone.fleet[0].address, **seen)  # our own change, seen by a sweep
+        await zone.fleet[0].write("rack 13")
+        await checked(zone)
+        await zone.sight("d1", zone.fleet[0].address, **seen)
+
+        async def twice():
+            return len(await zone.events("device.drifted")) >= 2  # by the look, by the sweep
+
+        await eventually(twice)
+        drifted = await zone.events("device.drifted")
+        assert {one.change_id for one in drifted} == {asked.change_id}
 
 
 async def test_drift_is_found_by_the_next_change_too_and_what_it_leaves_explains_the_rest(tmp_path):

@@ -306,5 +306,5 @@ async def silent_locals(folder):
             await network.supervisor.kill(one)
         found.names = await found.sight(*(f"acc-{n}" for n in range(60)))
         found.others = await found.sight(*(f"far-{n}" for n in range(5)), by="local.zone-a.2")
-        found.far = await found.sight(*(f"b-{n}" for n in range(5)), by="local.zone-b.1")
+        found.far = await found.sight(*(f"b-{n}" for n in range(12)), by="local.zone-b.1")
         yield found

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -176,5 +178,65 @@ async def test_an_emergency_is_acted_on_reviewed_by_both_tiers_and_kept(tmp_path
         assert (code, "HIGH" in said) == (93, True), said
         assert await fleet[1].get() == "before"
         assert (await it.change(out.strip()))["classified"] is not None
+
+    await story(tmp_path, 2, tell)
+
+
+async def test_what_was_changed_is_put_back_by_a_change_and_what_was_changed_again_is_not(tmp_path):
+    async def tell(network, it, fleet, devices):
+        home = network.home
+        first = await it.propose(*devices, value="rack 9")
+        await it.reached(first.change_id, "EXECUTED")
+        rows = await it.rows("SELECT max(seq) AS seq FROM event WHERE scope = 'zone-a'")
+        moment = f"zone-a:{rows[0]['seq']}"
+        second = await it.propose(devices[1], value="rack 10")
+        await it.reached(second.change_id, "EXECUTED")
+        code, out, said = await command(home, "change", "revert", first.change_id)
+        assert code == 94, said
+        assert f"{devices[1]}: {LOCATION} was changed again: change {second.change_id}" in said
+        await it.reached(out.strip(), "EXECUTED")
+        assert [await one.get() for one in fleet] == ["before", "rack 10"]
+        again = json.loads((await it.change(out.strip()))["asked"])
+        assert (again["reverts"], again["author"]) == (first.change_id, "operator.global.1")
+        code, out, said = await command(
+            home, "device", "config", "revert", devices[1], "--to", moment
+        )
+        assert code == 0, said
+        assert f"takes back what change {second.change_id} left" in said
+        await it.reached(out.strip(), "EXECUTED")
+        assert await fleet[1].get() == "rack 9"
+        code, out, said = await command(home, "change", "revert", second.change_id, "--dry-run")
+        assert (code, "was changed again" in said) == (94, True), said
+
+    await story(tmp_path, 2, tell)
+
+
+async def test_a_server_killed_in_the_middle_of_a_change_costs_it_nothing(tmp_path):
+    async def tell(network, it, fleet, devices):
+        for agent in fleet:
+            agent.stop()
+        asked = await it.propose(*devices, value="rack 9")
+
+        async def begun():
+            return (await it.counts(asked.change_id)).get("execution.started")
+
+        await eventually(begun)
+        server = network.supervisor._server
+        pid = server.pid
+        os.kill(pid, signal.SIGKILL)
+        for agent in fleet:
+            agent.go_on()
+
+        async def again():
+            return server.pid != pid and await network.query("SELECT 1 AS one")
+
+        await eventually(again, 40)
+        async with governed(network) as anew:
+            await anew.reached(asked.change_id, "EXECUTED", "ROLLED_BACK", within_s=60)
+            ended = (await anew.change(asked.change_id))["phase"]
+            assert (await anew.counts(asked.change_id))["execution.finished"] == 1
+            assert await anew.locks() == {}
+        wanted = "rack 9" if ended == "EXECUTED" else "before"
+        assert [await one.get() for one in fleet] == [wanted, wanted]
 
     await story(tmp_path, 2, tell)

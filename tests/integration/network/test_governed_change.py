@@ -15,7 +15,7 @@ from streams.catalogue.approval import ApprovalVoided
 from streams.catalogue.change import ChangeClassified, ChangeDenied
 from streams.catalogue.device import DeviceQuarantined, DeviceReleased
 from streams.catalogue.lock import LockReleased, LockTaken
-from streams.catalogue.policy import PolicyRefused
+from streams.catalogue.policy import PolicyApplied, PolicyRefused
 from streams.clock import utc_now
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -381,6 +381,20 @@ async def test_a_withdrawn_change_has_its_token_revoked(it, device):
     await it.reached(change.change_id, "DENIED")
     assert (await it.counts(change.change_id))["token.revoked"] == 1
     assert device not in await it.locks()
+
+
+async def test_what_a_region_adds_is_decided_by_it_and_may_only_tighten(it, device):
+    loose = await it.submit({"tighter": {"devices_max": 900}}, 0, scope="zone-a")
+    _, told = await it.last(PolicyRefused, request_id=loose.request_id)
+    assert (told.reason, told.refused_by) == ("LOOSENS", RC)
+    tight = {"floor": [{"name": "ours", "devices_min": 1, "tier": "MEDIUM"}]}
+    await it.submit(tight, 0, scope="zone-a")
+    _, applied = await it.last(PolicyApplied, applied_by=RC)
+    assert applied.number == 1
+    change = await it.propose(device, policy_version=await it.version())
+    _, shown = await it.last(ChangeClassified, change_id=change.change_id)
+    assert (shown.tier, shown.addition_version) == ("MEDIUM", 1)
+    assert {"ours"} <= {one.rule for one in shown.why}
 
 
 async def test_nothing_that_was_decided_is_quarantined(it):

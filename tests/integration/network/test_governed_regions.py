@@ -9,7 +9,14 @@ from governed_network import LOCATION, ROUTE, silent_locals
 from running_network import copied, rebuilt_is_equal
 
 from pdsno.governance.digest import config_hash
-from streams.catalogue.change import ChangeClassified, ChangeDenied, ChangeReserved
+from streams.catalogue.anomaly import AnomalyFlagged
+from streams.catalogue.change import (
+    BlastRadius,
+    ChangeApproved,
+    ChangeClassified,
+    ChangeDenied,
+    ChangeReserved,
+)
 from streams.catalogue.emergency import EmergencyDeclared, EmergencyReviewed
 from streams.catalogue.lock import LockReleased
 from streams.catalogue.outcome import ChangeConfirmed, ChangeRecalled
@@ -261,6 +268,67 @@ async def test_whenever_the_region_is_killed_one_effect_comes_of_it(it, step):
     counts = await it.counts(change.change_id)
     once = ("change.approved", "token.issued", "lock.taken", "change.executed", "lock.released")
     assert {name: counts[name] for name in once} == dict.fromkeys(once, 1)
+
+
+@pytest.mark.parametrize("step", ["change.reserved", "change.approved", "change.confirmed"])
+async def test_whenever_the_global_controller_is_killed_all_regions_get_there_once(it, step):
+    """Killed as soon as a step is said in one region, whether or not in the other as well."""
+    device, far = it.names.pop(), it.far.pop()
+    change = await proposed(it, (device, "zone-a"), (far, "zone-b"), value=step)
+    name, both = change.change_id, ((LC, "zone-a"), (LCB, "zone-b"))
+    killed = asyncio.create_task(_kill_at(it, name, step))
+    await it.approve(name, by=BOB, scope="global")
+    for executor, scope in both:
+        await it.reached(name, "APPROVED", scope=scope, within_s=60)
+        await it.spend(name, executor, scope)
+        await it.report(name, "held", executor, scope)
+    for executor, scope in both:
+        await it.last(ChangeConfirmed, scope, change_id=name, within_s=60)
+        await it.report(name, "executed", executor, scope)
+        await it.reached(name, "EXECUTED", scope=scope)
+    await killed
+    await it.reached(name, "EXECUTED", scope="global", within_s=60)
+    once = ("change.reserved", "lock.taken", "change.approved", "token.issued", "change.confirmed")
+    for _, scope in both:
+        await it.last(LockReleased, scope, change_id=name)
+        counts = await it.counts(name, scope)
+        assert {one: counts[one] for one in once} == dict.fromkeys(once, 1)
+
+
+async def _kill_at(it, name, step):
+    async def said():
+        return any([step in await it.counts(name, scope) for scope in ("zone-a", "zone-b")])
+
+    await it.eventually(said, 60)
+    await it.network.supervisor.kill(GC)
+    await it.network.supervisor.resume(GC)
+
+
+async def test_a_region_that_approves_what_is_not_its_own_to_approve_is_flagged(it, device):
+    """A thief of a region's key calls LOW what is HIGH: it stands, and somebody is told."""
+    await it.network.supervisor.kill(RC)
+    try:
+        change = await it.propose(device, path=ROUTE, policy_version=await it.version())
+        about = {"change_id": change.change_id, "author": change.author, "decided_by": RC}
+        radius = BlastRadius(
+            devices=[device], neighbors=[], neighbors_known=False, roles={}, regions=["zone-a"],
+            critical=[],
+        )  # fmt: skip
+        under = {"policy_version": change.policy_version, "addition_version": 0}
+        under |= {"tier": "LOW", "config_hash": change.config_hash, "blast_hash": "0" * 64}
+        soon = utc_now() + timedelta(seconds=60)
+        classified = ChangeClassified(
+            **about, **under, why=[], understated=False, blast_radius=radius, approvals={},
+            decide_by=soon,
+        )  # fmt: skip
+        approved = ChangeApproved(
+            **about, **under, approvers=[], shares=[], spend_by=soon, finish_by=soon
+        )
+        await it.say(RC, "zone-a", classified, approved)
+        _, flag = await it.last(AnomalyFlagged, "global", about=change.change_id)
+        assert (flag.kind, flag.detail["found"]) == ("TIER_UNDERSTATED", "HIGH")
+    finally:
+        await it.network.supervisor.resume(RC)
 
 
 async def test_two_copies_of_both_tiers_have_one_effect(it):

@@ -94,6 +94,7 @@ async def test_every_decision_of_a_running_network_is_made_again(tmp_path):
     assert again["policy", GLOBAL] == 2
     assert again["global-people", "zone-a"] == 1
     assert again["local-sweep", "zone-a"] == 5
+    assert again["token", "zone-a"] == 2
     assert report.unverifiable == 0
 
     forgiven = (await replayed(Forgiving())).first

@@ -9,6 +9,7 @@ from test_past import cut, places, sliced
 from test_tables import TABLES, concerning, each_table, quick
 
 from projections.difference import COLUMNS, STATE, difference
+from projections.errors import MomentError
 from projections.moment import Place
 from projections.store import Store
 from streams.catalogue.device import DeviceQuarantined, DeviceSighted, InterfaceSighted
@@ -149,3 +150,10 @@ def test_each_field_is_the_doing_of_the_event_that_changed_it_last(store):
     ]
     (name,) = [row for row in rows if row["field"] == "sys_name"]
     assert (name["before"], name["after"], name["type"]) == ("r1", "r2", "device.sighted")
+
+
+def test_moments_in_the_wrong_order_are_refused(store):
+    sliced(store, History([[sighted(1, "r1"), sighted(2, "r2")]]), 3)
+    first, last = (Place((("zone-a", seq),), NOON) for seq in (2, 1))
+    with pytest.raises(MomentError, match="zone-a:2 does not come before zone-a:1"):
+        difference(store, first, last, STATE, size=3)

@@ -184,6 +184,17 @@ def restoring(before: Element, now: Element) -> Element:
     return edit
 
 
+def inside(config: Element) -> str:
+    """Write what is below `config` as it may stand in an edit, with its operations."""
+    return "".join(etree.tostring(top, encoding="unicode") for top in config)
+
+
+def top(path: str) -> str:
+    """Give the top element that a path is in."""
+    step = _STEP.match(path)
+    return f"/{step['name']}" if step else path
+
+
 def _text(element: Element) -> str:
     return "\n".join(_lines(element, "", ""))
 

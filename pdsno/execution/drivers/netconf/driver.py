@@ -241,5 +241,14 @@ class NetconfDriver:
             if now.get(one.path) != one.after
         )
 
+    def restoring(self, before: Running, after: Running, like: Payload) -> Payload:  # noqa: ARG002  # NETCONF has one kind
+        """Replace each top element that differs by what it was."""
+        edit = document.restoring(document.read(before.text), document.read(after.text))
+        return {"config": document.inside(edit), "default_operation": "none"}
+
+    def piece(self, path: str) -> str:
+        """Give the top element: it is replaced whole."""
+        return document.top(path)
+
     async def close(self) -> None:
         """Do nothing: sessions end with their devices."""

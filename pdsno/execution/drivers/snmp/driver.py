@@ -24,7 +24,7 @@ from pdsno.execution.drivers.interface import (
 from pdsno.execution.drivers.snmp import payload as told
 from pdsno.execution.drivers.snmp.engine import Credential, Engine
 from pdsno.execution.drivers.snmp.payload import SnmpPayload, Value, arcs_of
-from pdsno.execution.errors import RefusedError, UnreachableError
+from pdsno.execution.errors import PayloadError, RefusedError, UnreachableError
 
 _ABSENT = (v2c.NoSuchObject, v2c.NoSuchInstance, v2c.EndOfMibView)
 _NEVER = ("counter", "counter64", "opaque")  # types that a SET cannot bring back
@@ -211,6 +211,20 @@ class SnmpDriver:
             for oid, value in _wanted(plan.payload).items()
             if now.get(oid) != value
         )
+
+    def restoring(self, before: Running, after: Running, like: Payload) -> Payload:  # noqa: ARG002  # SNMP has one kind
+        """Set what differs to what it was; PayloadError for what was not there."""
+        old, new = told.parse(before.text), told.parse(after.text)
+        wanted = {oid: old.get(oid) for oid in new if old.get(oid) != new[oid]}
+        lost = [oid for oid, one in wanted.items() if one is None or one.type in _NEVER]
+        if lost:
+            raise PayloadError(f"a SET cannot bring back {', '.join(lost)}")
+        rows = [{"oid": oid} | one.model_dump() for oid, one in wanted.items() if one is not None]
+        return {"set": rows}
+
+    def piece(self, path: str) -> str:
+        """Give the variable: each is set by itself."""
+        return path
 
     async def close(self) -> None:
         """Close the sockets."""

@@ -107,3 +107,15 @@ def undoing(before: Iterable[Path], now: Iterable[Path], platform: Platform) -> 
     removed = [(*one[:-1], platform.negated(one[-1])) for one in come]
     gone = [one for one in old if one not in set(new)]
     return [*removed, *leaves(gone)]
+
+
+def written(all_: Iterable[Path]) -> list[str]:
+    """Write paths as lines, each below its context."""
+    lines: list[str] = []
+    context: Path = ()
+    for path in all_:
+        if path[:-1] != context:
+            context = path[:-1]
+            lines += [" " * depth + part for depth, part in enumerate(context)]
+        lines.append(" " * len(context) + path[-1])
+    return lines

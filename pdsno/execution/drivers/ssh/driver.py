@@ -163,5 +163,16 @@ class SshDriver:
         gone = {one.path for one in plan.differences if one.after is None}
         return tuple(config.missing(given.paths, now, gone, given.words))
 
+    def restoring(self, before: Running, after: Running, like: Payload) -> Payload:
+        """Enter what is gone and take back what is new, as `revert` does."""
+        given = parse(SshPayload, like)
+        old, new = (config.paths(one.text.splitlines()) for one in (before, after))
+        lines = config.written(config.undoing(old, new, given.words))
+        return {"platform": given.platform, "lines": lines}
+
+    def piece(self, path: str) -> str:
+        """Give the line in its context: each is entered by itself."""
+        return path
+
     async def close(self) -> None:
         """Do nothing: sessions end with their devices."""
