@@ -19,7 +19,8 @@ _EARLY, _WINDOW = -AHEAD, FRESH_FOR + AHEAD
 _SPAN = _WINDOW + timedelta(seconds=60)  # the log's clock may go back so far
 _NAME_BYTES, _TIME_BYTES = 9, 7
 _ENTRY_BYTES = _NAME_BYTES + _TIME_BYTES
-_BUCKETS = 4096
+_BUCKETS = 16_384
+_Span = list[bytearray | None]
 
 
 class _Scope:
@@ -28,15 +29,15 @@ class _Scope:
     __slots__ = ("ends_at", "old", "young")
 
     def __init__(self) -> None:
-        self.old: list[bytearray] | None = None
-        self.young = [bytearray() for _ in range(_BUCKETS)]
+        self.old: _Span = []
+        self.young: _Span = [None] * _BUCKETS
         self.ends_at: datetime | None = None  # of the young one
 
     def turn(self, at: datetime) -> None:
         """Begin a new span; what is older than the one before is out of the window."""
         if self.ends_at is not None:
-            self.old = self.young if at - self.ends_at < _SPAN else None
-            self.young = [bytearray() for _ in range(_BUCKETS)]
+            self.old = self.young if at - self.ends_at < _SPAN else []
+            self.young = [None] * _BUCKETS
         self.ends_at = at + _SPAN
 
 
@@ -63,7 +64,8 @@ class Recent:
         name = blake2b(seen.encode(), digest_size=_NAME_BYTES).digest()
         spans, bucket = self._scopes[scope], _bucket(name)
         for span in (spans.young, spans.old):
-            if span and name in span[bucket] and _within(span[bucket], name, at - _WINDOW):
+            entries = span[bucket] if span else None
+            if entries and name in entries and _within(entries, name, at - _WINDOW):
                 raise RefusedError("DUPLICATE", "this source and id were recorded already")
         return name
 
@@ -72,8 +74,13 @@ class Recent:
         spans = self._scopes[scope]
         if spans.ends_at is None or at >= spans.ends_at:
             spans.turn(at)
-        time = (at - EPOCH) // MICROSECOND
-        spans.young[_bucket(name)] += name + time.to_bytes(_TIME_BYTES)
+        entry = name + ((at - EPOCH) // MICROSECOND).to_bytes(_TIME_BYTES)
+        bucket = _bucket(name)
+        entries = spans.young[bucket]
+        if entries is None:
+            spans.young[bucket] = bytearray(entry)
+        else:
+            entries += entry
 
     def restore(self, scope: str, at: datetime, seen: str) -> None:
         """Remember what an earlier reader accepted; in the order of the log."""
