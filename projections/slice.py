@@ -15,6 +15,7 @@ its transaction: whoever follows the log does not wait for the past.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 
 import duckdb
@@ -28,12 +29,14 @@ _log = structlog.get_logger()
 SLICE = 1000
 _LOOK_S = 1.0
 _RUSH = 5000  # so many events since the last look: the NIB catches up, and the past waits
-_FORM = 1  # of these tables; another form is thrown away
+_FORM = 2  # of these tables; another form is thrown away
 _KEPT = """
 CREATE SCHEMA past;
 CREATE TABLE past.made (version VARCHAR);
 CREATE TABLE past.slice (scope VARCHAR, seq UBIGINT);
 """
+_DEFINED = re.compile(r"CREATE TABLE IF NOT EXISTS \w+")
+_TEXT = re.compile(r"\bJSON(?: NOT NULL)?(?=,?\s)")  # the largest of what is kept
 BATCH = """
 CREATE OR REPLACE TEMP TABLE batch AS
 SELECT scope, seq, recorded_at, time, id, type, source, subject, cause, correlation,
@@ -113,11 +116,10 @@ def prepare(store: Store, size: int = SLICE) -> None:
             cursor.execute(_KEPT)
             cursor.execute("INSERT INTO past.made VALUES (?)", [version])
             for table in changing():
-                cursor.execute(f"CREATE TABLE past.{table.name}_open AS FROM {table.name} LIMIT 0")
-                cursor.execute(
-                    f"CREATE TABLE past.{table.name} AS"  # noqa: S608  # our own name
-                    f" SELECT *, CAST(0 AS UBIGINT) AS until FROM {table.name} LIMIT 0"
-                )
+                definition = _TEXT.sub(r"\g<0> USING COMPRESSION zstd", table.definition)
+                for name in (table.name, f"{table.name}_open"):
+                    cursor.execute(_DEFINED.sub(f"CREATE TABLE past.{name}", definition))
+                cursor.execute(f"ALTER TABLE past.{table.name} ADD COLUMN until UBIGINT")
         cursor.execute("COMMIT")
 
 
