@@ -26,8 +26,7 @@ from streams.reader import Reader
 _log = structlog.get_logger()
 _FEW = 4
 _FAR = 20_000  # so many events behind, another process verifies them
-_BULK_MIN, _BULK_MAX = 40_000, 60_000  # of what it verified, folded at once
-_BULK_BYTES_MAX = 96 * 1024 * 1024
+_BULK_MAX, _BULK_BYTES_MAX = 60_000, 96 * 1024 * 1024  # of what it verified, folded at once
 _TRIES = 5
 
 
@@ -120,8 +119,7 @@ class Projector:
                 async with contextlib.aclosing(batches):
                     async for batch in batches:
                         bulk.extend(batch)
-                        full = len(bulk) >= _BULK_MAX or bulk.size >= _BULK_BYTES_MAX
-                        if full or (fold.idle and len(bulk) >= _BULK_MIN):
+                        if len(bulk) >= _BULK_MAX or bulk.size >= _BULK_BYTES_MAX:
                             await fold.begin(bulk)
                             bulk = Batch()
             await fold.begin(bulk)
@@ -205,8 +203,8 @@ class _Folding:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being folded at this moment."""
-        return self._under_way is None or self._under_way.done()
+        """Whether nothing was begun whose end was not awaited."""
+        return self._under_way is None
 
     async def begin(self, batch: Batch) -> None:
         """Fold a batch, after the one before."""

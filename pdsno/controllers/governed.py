@@ -230,6 +230,15 @@ class Reading:
         )
         return {row[0] for row in rows}
 
+    def pending_on(self, scope: str, devices: Sequence[str]) -> list[str]:
+        """List the changes of these devices that nobody decided yet, the oldest first."""
+        rows = self.rows(
+            "SELECT change_id FROM change WHERE scope = ? AND phase = 'PENDING'"
+            " AND list_has_any(devices, ?) ORDER BY first_seq",
+            [scope, list(devices)],
+        )
+        return [row[0] for row in rows]
+
     def waiting(self, scope: str) -> list[str]:
         """List the changes of a scope that wait for a lock or for room, the oldest first."""
         rows = self.rows(

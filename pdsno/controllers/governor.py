@@ -1,6 +1,7 @@
 """The edge around the deciders of changes, for both tiers that decide about them (docs/change.md).
 
-reads     changes, tokens and executions of its scopes, its own decisions as well
+reads     changes, tokens and executions of its scopes, its own decisions as well; what is said of
+          devices, for the changes that wait
 decides   the regional controller about the changes of its region; the global one about what regions
           hand to it, changes of several regions, and emergencies besides
 
@@ -41,7 +42,7 @@ from streams.name import GLOBAL, parse_controller
 from streams.timer import Timers
 
 _log = structlog.get_logger()
-SUBJECTS = ("change.*.*", "token.*.*", "execution.*.*")
+SUBJECTS = ("change.*.*", "token.*.*", "execution.*.*", "device.*")
 _TRIES = 5
 _STEPS_MAX = 20  # decisions in a row about one change
 _RETRY_S = 1.0
@@ -85,17 +86,28 @@ class Governor:
         """Look at every change that these events are about; what is due is in the log then."""
         scope = deliveries[0].recorded.scope
         names: dict[str, None] = {}
+        devices: list[str] = []
         over = False
         for one in accepted_of(self._seat.store, deliveries):
             over = over or (self._root and one.event.declared.name in _ENDS)
             said = self._said.pop((scope, one.seq), False)  # by this process, which looked since
-            if not said and self._is_told(one.event):
+            if one.event.declared.name.startswith("device."):
+                devices.append(getattr(one.event, "device_id", ""))
+            elif not said and self._is_told(one.event):
                 names[getattr(one.event, "change_id", "")] = None
+        names |= dict.fromkeys(self._waiting_on(scope, devices))
         for change_id in self._ours(scope, list(names)):
             await self.look(scope, change_id)
         if over:  # what a region ended may be what we wait for
             await self._freed()
         return ()
+
+    def _waiting_on(self, scope: str, devices: list[str]) -> list[str]:
+        """Find what was not decided yet about devices of which something was said."""
+        if not devices:
+            return []
+        with reading(self._seat.store) as nib:
+            return nib.pending_on(scope, devices)
 
     def _is_told(self, event: Event) -> bool:
         name = event.declared.name

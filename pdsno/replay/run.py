@@ -153,7 +153,7 @@ class Replay:
         for look in looks.values():
             await self._again(look)
         for silence in silences:
-            await silence.hear_out(self._times[scope].last_at)
+            await silence.hear_out(self._times[scope].last, self._times[scope].last_at)
 
     def _silence(self, decider: Replayable, scope: str) -> Iterable[Silence]:
         into = decider.into(scope)

@@ -1,9 +1,10 @@
 """Events that a decider did not answer: today it must not answer them either.
 
 When exactly it looked at an event to which it said nothing, no log tells: it works through a scope
-in order, several events at a time, and may be behind. So an event is silent when there is nothing
-to say at some moment from its own on, until the basis of the first answer to a later one. What
-would be said now and is recorded with another cause has been said.
+several events at a time, may be behind, and what one copy of it had in hand when it died comes to
+another later. So an event is silent when there is nothing to say at some moment from its own on,
+until a later one was answered and a minute has passed. What would be said now and is recorded with
+another cause has been said.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +21,7 @@ from streams.reader import Accepted
 _TOGETHER = timedelta(milliseconds=50)  # events so close are looked at together
 _TOGETHER_MAX = 64
 _PENDING_MAX = 64  # beyond so many that would be answered, the first is told anyway
+_PATIENCE = timedelta(seconds=60)  # for work that comes to another copy
 _YOUNG = timedelta(seconds=10)  # at the end of a log, an answer may still be on its way
 
 
@@ -49,6 +51,7 @@ class Silence:
         self._waiting: list[Cause] = []
         self._pending: dict[str, tuple[Cause, list[Said]]] = {}  # answered wherever it was tried
         self._due: list[tuple[dict[str, int], int]] = []  # a basis, and the event answered on it
+        self._answered_to = 0  # the last event that was answered
         self._beside: dict[str, int] = {}  # where other scopes are
 
     async def hear(self, one: Accepted, beside: Mapping[str, int]) -> None:
@@ -57,7 +60,7 @@ class Silence:
             return
         seq, at = one.recorded.seq, one.recorded.recorded_at
         while self._due and self._due[0][0].get(self._scope, 0) < seq:
-            await self._judge(*self._due.pop(0))
+            await self._judge(*self._due.pop(0), at)
         if type(one.event) not in self._decider.hears:
             return
         first = self._waiting[0] if self._waiting else None
@@ -67,29 +70,35 @@ class Silence:
         if one.id not in self._answered:
             cause = Cause(self._scope, seq, one.id, one.correlation, at, one.event)
             self._waiting.append(cause)
-        elif (basis := self._answered[one.id]) is not None:
+            return
+        self._answered_to = seq
+        if (basis := self._answered[one.id]) is not None:
             self._due.append((basis, seq))
             self._due.sort(key=lambda due: due[0].get(self._scope, 0))
 
     def _here(self) -> dict[str, int]:
         return {**self._beside, self._scope: self._waiting[-1].seq}
 
-    async def hear_out(self, last_at: datetime) -> None:
-        """Come to the end of the log."""
+    async def hear_out(self, last: int, last_at: datetime) -> None:
+        """Come to the end of the log, and look once more from there."""
         for basis, seq in self._due:
-            await self._judge(basis, seq)
-        if self._waiting:
-            await self._try(self._here())
-        old = {n: p for n, p in self._pending.items() if last_at - p[0].recorded_at > _YOUNG}
+            await self._judge(basis, seq, last_at)
+        await self._try({**self._beside, self._scope: last})
+        old = {
+            name: pair
+            for name, pair in self._pending.items()
+            if pair[0].seq < self._answered_to or last_at - pair[0].recorded_at > _YOUNG
+        }
         self._tally.undecided += len(self._pending) - len(old)
         self._tell(old)
 
-    async def _judge(self, basis: dict[str, int], seq: int) -> None:
+    async def _judge(self, basis: dict[str, int], seq: int, at: datetime) -> None:
         """Tell of those before an answered event that would be answered even there."""
         if self._waiting and self._waiting[0].seq <= basis.get(self._scope, 0):
             await self._try(self._here())
         await self._try(basis)
-        self._tell({n: p for n, p in self._pending.items() if p[0].seq < seq})
+        old = {n: p for n, p in self._pending.items() if at - p[0].recorded_at > _PATIENCE}
+        self._tell({n: p for n, p in old.items() if p[0].seq < seq})
 
     def _tell(self, found: Mapping[str, tuple[Cause, list[Said]]]) -> None:
         if not found:

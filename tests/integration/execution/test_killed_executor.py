@@ -5,7 +5,9 @@ import signal
 
 import pytest
 from agent_process import LIAR
-from governed_region import child, executing, region, setting
+from governed_region import RC, child, eventually, executing, region, setting
+
+from streams.catalogue.outcome import ChangeConfirmed
 
 # the moment, and the how manieth of a change of two devices
 FORWARD = [
@@ -89,3 +91,32 @@ async def test_who_dies_again_and_again_is_followed_again_and_again(tmp_path):
         attempts = [one.attempt for one in await zone.events("execution.started")]
         assert attempts == sorted(set(attempts))
         assert len(attempts) >= 4
+
+
+async def test_who_was_stalled_and_overtaken_says_and_does_nothing_more(tmp_path):
+    """A copy that hangs loses its work to another; when it wakes, the log no longer takes it."""
+    async with region(tmp_path) as zone, child(zone) as stalled:
+        asked = zone.proposal()
+        await zone.approved(asked, hold=True)
+        await zone.saying("execution.held", asked.change_id)
+        stalled.send_signal(signal.SIGSTOP)
+        async with child(zone):
+
+            async def overtaken():
+                return len(await zone.events("execution.started")) == 2
+
+            await eventually(overtaken)
+            stalled.send_signal(signal.SIGCONT)
+            await zone.say(
+                RC,
+                ChangeConfirmed(change_id=asked.change_id, author=asked.author, decided_by=RC),
+            )
+            assert (await zone.finished(asked.change_id)).outcome == "executed"
+            await eventually(lambda: _gave_up(zone))
+        assert len(await zone.events("execution.confirming")) == 1
+        assert len(await zone.events("execution.finished")) == 1
+        assert stalled.returncode is None
+
+
+async def _gave_up(zone):
+    return "somebody else goes on with it" in (zone.home.folder / "child.log").read_text()

@@ -213,6 +213,18 @@ async def test_changes_are_listed_in_every_form(it):
     assert "CHANGE ID" in (await it.type("change", "list", "--open")).out
 
 
+async def test_an_export_tells_the_same_without_a_server(it, tmp_path):
+    file = str(tmp_path / "log.pdsno")
+    assert (await it.type("log", "export", file)).code == 0
+    there = (await it.type("change", "list", "-o", "json")).json
+    here = (await it.type("change", "list", "--log", file, "-o", "json")).json
+    assert here == there
+    [one] = [row for row in here if row["phase"] == "ROLLED_BACK"]
+    shown = await it.type("change", "show", one["change_id"], "--log", file, "-o", "json")
+    live = await it.type("change", "show", one["change_id"], "-o", "json")
+    assert shown.json == live.json
+
+
 ACCESS = """
 [[access]]
 name = "agents"

@@ -397,6 +397,15 @@ async def test_what_a_region_adds_is_decided_by_it_and_may_only_tighten(it, devi
     assert {"ours"} <= {one.rule for one in shown.why}
 
 
+async def test_what_is_said_of_a_device_is_heard_by_the_change_that_waits_for_approval(it, device):
+    change = await it.propose(device, path=ROUTE, policy_version=await it.version())
+    await it.last(ChangeClassified, change_id=change.change_id, decided_by=GC)
+    await it.say(ADA, "zone-a", DeviceQuarantined(device_id=device, reason="rogue"))
+    await it.reached(change.change_id, "DENIED")
+    _, told = await it.last(ChangeDenied, change_id=change.change_id)
+    assert told.reason == "DEVICE_QUARANTINED"
+
+
 async def test_nothing_that_was_decided_is_quarantined(it):
     rows = await it.rows("SELECT * FROM quarantined")
     assert rows == []

@@ -27,7 +27,6 @@ def _far_is_near(monkeypatch):
     """Have the other process verify a log of any length, in many small deliveries."""
     monkeypatch.setattr(stages, "_FAR", 100)
     monkeypatch.setattr(backlog, "_DELIVERY_MAX", 40)
-    monkeypatch.setattr(stages, "_BULK_MIN", 60)
     monkeypatch.setattr(stages, "_BULK_MAX", 150)
 
 

@@ -76,7 +76,9 @@ async def test_nobody_is_let_in_by_an_invitation_that_is_not_the_thiefs_to_give(
         for door in (role, "regional", "operator", "local"):
             asker.door = (B, door)
             reply = await asker.ask()
-            assert getattr(reply, "reason", reply) == "INVALID_BOOTSTRAP_TOKEN"
+            elsewhere = door == "local" and region != B  # that door judges its own region's only
+            refusal = "REGION_NOT_SERVED_BY_THIS_RC" if elsewhere else "INVALID_BOOTSTRAP_TOKEN"
+            assert getattr(reply, "reason", reply) == refusal
     rows = await network.query(
         "SELECT count(*) AS n FROM event WHERE data->>'temp_id' = ? AND type = 'join.accepted'",
         [paper.temp_id],
