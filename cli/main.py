@@ -2,55 +2,57 @@
 
 import logging
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-try:  # loading takes half a second, and Ctrl-C may come within it
+try:  # loading takes a moment, and Ctrl-C may come within it
     import structlog
     import typer
 
-    from cli import (
-        anomaly,
-        audit,
-        change,
-        controller,
-        device,
-        diff,
-        discover,
-        doctor,
-        log,
-        nib,
-        policy,
-        run,
-        security,
-        sql,
-        sweep,
-        why,
-    )
     from cli.context import Context
-    from cli.demo.command import demo
+    from cli.loading import group
     from pdsno.settings import home_folder
     from streams.errors import PdsnoError
 except KeyboardInterrupt:
     raise SystemExit(130) from None
 
+# in the order in which the help lists them
+COMMANDS = {
+    "init": "cli.run:init",
+    "up": "cli.run:up",
+    "run": "cli.run:run",
+    "discover": "cli.discover:discover",
+    "demo": "cli.demo.command:demo",
+    "sql": "cli.sql:sql",
+    "diff": "cli.diff:diff",
+    "doctor": "cli.doctor:doctor",
+    "device": "cli.device:app",
+    "sweep": "cli.sweep:app",
+    "controller": "cli.controller:app",
+    "anomaly": "cli.anomaly:app",
+    "security": "cli.security:app",
+    "policy": "cli.policy:app",
+    "change": "cli.change:app",
+    "log": "cli.log:app",
+    "nib": "cli.nib:app",
+    "audit": "cli.audit:app",
+    "why": "cli.why:app",
+}
 app = typer.Typer(
     name="pdsno",
+    cls=group(COMMANDS),
     help="Run networks from one signed log: sweep, see, and read any of it back.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run.init)
-app.command()(run.up)
-app.command(name="run")(run.run)
-app.command()(discover.discover)
-app.command()(demo)
-for noun in (device, sweep, controller, anomaly, security, policy, change, log, nib, audit, why):
-    app.add_typer(noun.app)
-app.command(name="sql")(sql.sql)
-app.command(name="diff")(diff.diff)
-app.command()(doctor.doctor)
+
+
+def _version(asked: bool) -> None:  # typer gives it so
+    if asked:
+        typer.echo(f"pdsno {version('pdsno')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -60,6 +62,9 @@ def _common(
         Path | None, typer.Option(help="The home folder; else PDSNO_HOME, else ~/.pdsno.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Run networks from one signed log: sweep, see, and read any of it back."""
     structlog.configure(  # stdout carries data only; `run` and `up` say more (runtime.py)
