@@ -1,6 +1,7 @@
 # make demo    install what is needed into .venv, and watch the whole of it work
-# make test    lint, types, and every test; with CI=true nothing may be skipped
+# make test    lint, types, and every test, file by file on JOBS cores; with CI=true nothing may be skipped
 PYTHON ?= python3
+JOBS ?= auto
 BIN := .venv/bin
 
 .PHONY: demo test lint lab bench format clean
@@ -9,7 +10,7 @@ demo: .venv
 	$(BIN)/pdsno demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from cli import option, render, verdict
 from cli.context import Context, chosen, given
 from cli.option import Listing
 from cli.render import Column, Format
+from streams.ending import ended
 from streams.errors import PdsnoError
 from streams.log import Log, subject_matches
 from streams.reader import Reader, Verdict
@@ -121,11 +122,7 @@ async def _coming(
                 raise found
             yield found
     finally:
-        left = set(tasks)
-        while left:  # Python 3.11's wait_for loses a cancellation that meets its answer
-            for task in left:
-                task.cancel()
-            _, left = await asyncio.wait(left, timeout=1)
+        await ended(tasks)
 
 
 def _write(rows: list[dict[str, Any]], listing: Listing) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+from streams.ending import ended
 from streams.log import Recorded
 
 _BATCH_MAX = 20_000
@@ -61,7 +62,6 @@ class Backlog:
 
     async def close(self) -> None:
         """Stop reading; what went wrong was told by take."""
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
+        await ended([self._reading])
         if not self._reading.cancelled():
             self._reading.exception()

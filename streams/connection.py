@@ -13,6 +13,7 @@ from typing import Any
 import nats.errors
 from nats.aio.msg import Msg
 
+from streams.ending import heeding
 from streams.errors import LogUnreachableError
 from streams.session import HINT, RefusedError, Session, Waiting
 
@@ -49,8 +50,8 @@ class Connection(Session):
         try:
             async with asyncio.timeout(None) as scope:
                 waiting = self._wait_for(subject, scope)
-                return await self.client.request(
-                    subject, payload, timeout=timeout_s, headers=headers
+                return await heeding(
+                    self.client.request(subject, payload, timeout=timeout_s, headers=headers)
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
             if waiting is not None and waiting.refusal:

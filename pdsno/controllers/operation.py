@@ -179,6 +179,8 @@ class Operation:
     async def undo(self) -> None:
         """Take the device back and read it; what comes of it stands in the log."""
         await self._journal.say(ExecutionReverting(**self._about))
+        seat = self._toolbox.seat
+        await seat.projector.reached({seat.scope: self._journal.last})  # what was read before, too
         now: list[Running] = []
         detail = ""
         try:

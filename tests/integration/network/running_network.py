@@ -115,10 +115,15 @@ class Network:
         """Give a process of this network: what the supervisor runs, or a copy beside it."""
         return Copy(self, name) if copy else Original(self.supervisor, name)
 
-    async def query(self, sql, parameters=()):
+    async def query(self, sql, parameters=(), *, whole_of=None):
+        """Ask the NIB, once it has read all that a scope holds now if one is named."""
         connection = await connect_as_operator(self.home, self.supervisor.url)
+        log, until = JetStreamLog(connection), None
         try:
-            return (await RemoteNib(connection).query(sql, parameters, timeout_s=5)).dicts()
+            if whole_of is not None:
+                until = {whole_of: await log.head(whole_of)}
+            nib = RemoteNib(connection)
+            return (await nib.query(sql, parameters, wait_for=until, timeout_s=10)).dicts()
         finally:
             await connection.close()
 

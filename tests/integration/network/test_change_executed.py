@@ -22,13 +22,13 @@ from streams.event import fresh_id
 LC = "local.zone-a.1"
 ACCESS = """
 [execution]
-undo_for_s = 2
+undo_for_s = 4
 
 [[access]]
 name = "agents"
 driver = "snmp"
 port = {port}
-timeout_s = 0.4
+timeout_s = 1.0
 retries = 1
 community = "secret://file/snmp-rw"
 """

@@ -27,6 +27,7 @@ async def members(network):
         "SELECT controller_id FROM controller WHERE scope = ? AND role = 'local'"
         " AND revoked_at IS NULL",
         [A],
+        whole_of=A,
     )
     return {row["controller_id"] for row in rows}
 
