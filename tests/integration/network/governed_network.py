@@ -86,7 +86,7 @@ class Governed:
         await self.rows("SELECT 1", wait_for={scope: seq})
         return list(names)
 
-    async def devices(self, count, scope="zone-a"):
+    async def devices(self, count, scope="zone-a", within_s=60):
         """Wait until so many devices stand in a scope; return their ids by owner and name."""
 
         async def there():
@@ -97,7 +97,7 @@ class Governed:
             )
             return len(rows) >= count and [one["device_id"] for one in rows]
 
-        return await eventually(there, 60)
+        return await eventually(there, within_s)
 
     def proposal(self, *devices, by="operator.global.1", path=LOCATION, value="rack 7", **more):
         """Propose to set one object of SNMP on devices, which may be given with their region."""
